@@ -1,0 +1,1 @@
+//! The key under which a step's result is cached.

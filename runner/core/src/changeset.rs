@@ -1,0 +1,1 @@
+//! From a workspace's last result to changeset specs.

@@ -1,0 +1,1 @@
+//! Git diffs: reading them, naming what changed, splitting them.

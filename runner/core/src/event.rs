@@ -1,0 +1,1 @@
+//! The JSON lines that tell of a run's progress.

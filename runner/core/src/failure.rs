@@ -1,0 +1,1 @@
+//! How a failed step is told to people.

@@ -1,0 +1,1 @@
+//! Globs as batch specs mean them.

@@ -1,0 +1,1 @@
+//! JSON as Go's encoder writes it, byte for byte.

@@ -1,0 +1,31 @@
+//! The domain of Capstan: what a batch spec says, what its templates mean, what a run produced.
+//!
+//! Nothing here touches the network, a container engine, the clock or the environment. What a
+//! batch spec does is decided in this crate and can be tested in milliseconds; the engine crate
+//! carries it out.
+//!
+//! The reading order: [`spec`] (the document), [`template`] (its `${{ }}` texts), [`task`] (one
+//! workspace to run it in), [`result`](mod@result) (what a step left behind), [`changeset`] (what becomes of it).
+
+#![warn(missing_docs)]
+
+pub mod cache_key;
+pub mod changed_files;
+pub mod changeset;
+pub mod diff;
+pub mod event;
+pub mod exec_input;
+pub mod failure;
+pub mod glob;
+pub mod gojson;
+pub mod mounts;
+pub mod output;
+pub mod resolve;
+pub mod result;
+pub mod slug;
+pub mod source;
+pub mod spec;
+pub mod task;
+pub mod template;
+pub mod value;
+pub mod yaml;

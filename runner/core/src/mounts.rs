@@ -1,0 +1,1 @@
+//! What is known of mounted files, for the cache key.

@@ -1,0 +1,1 @@
+//! From an output's text to its value.

@@ -1,0 +1,1 @@
+//! File names for a repository at a commit.

@@ -1,0 +1,1 @@
+//! Places in a document, and errors that point at them.

@@ -1,0 +1,1 @@
+//! YAML read as go-yaml v3 reads it, with places.

@@ -1,0 +1,1 @@
+//! Steps in containers of Docker, or of anything that speaks its API.

@@ -1,0 +1,15 @@
+//! Runs one job: makes its workspace, runs its steps in sandboxes, hands back what came of it.
+//!
+//! [`sandbox`] is the contract every engine keeps; [`docker`] keeps it through a container engine's
+//! socket. [`repository`] finds the commit to work on, [`workspace`] lays it out and computes diffs,
+//! all through the one hardened wrapper in [`git`]. [`cache`] remembers step results on disk.
+
+#![warn(missing_docs)]
+
+pub mod cache;
+pub mod docker;
+pub mod fault;
+pub mod git;
+pub mod repository;
+pub mod sandbox;
+pub mod workspace;

@@ -1,0 +1,1 @@
+//! Where a workspace's files come from: local repositories and git URLs.

@@ -1,0 +1,175 @@
+//! The contract every engine keeps: a container made before it is needed and opened by a gate.
+//!
+//! 1. [`Sandbox::prepare`] creates and starts a step's container with its process blocked on the
+//!    gate. It does not touch the workspace yet, so it may be called while earlier steps run.
+//! 2. [`Gated::open`] passes the gate: script, late environment and files are in place, the process
+//!    runs, its output streams as it is written, and the result is its [`Exit`]. When `open` returns, no
+//!    process of the step is alive any more, so the workspace may be diffed.
+//! 3. [`Gated::discard`] throws the container away: unopened, running or finished. It is safe after any
+//!    failure and leaves nothing behind.
+//!
+//! A user's failing command is a normal [`Exit`]; `Err` means the infrastructure failed. To cancel
+//! or time out a step, drop the future of `open` and call `discard`.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+
+use crate::fault::Fault;
+
+/// An image that is present on the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The name that was asked for, for people.
+    pub name: String,
+    /// Content digest (`sha256:...`); containers are made from this, never from a tag.
+    pub id: String,
+    /// `User` of the image's configuration; empty means root.
+    pub user: String,
+}
+
+/// Who a step's process runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// The image's own user.
+    Image,
+    /// `0:0`.
+    Root,
+}
+
+/// A host path shown inside the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindMount {
+    /// Absolute path on the host; exists.
+    pub source: PathBuf,
+    /// Absolute path in the container.
+    pub target: String,
+    /// Whether the container may only read it.
+    pub read_only: bool,
+}
+
+/// What a container may use.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Limits {
+    /// Processors, for example 1.5; `None`: no limit.
+    pub cpus: Option<f64>,
+    /// Memory in bytes, swap included; `None`: no limit.
+    pub memory: Option<u64>,
+    /// Processes and threads; `None`: no limit.
+    pub pids: Option<u32>,
+}
+
+/// All that must be known when a step's container is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preparation {
+    /// What the container is for, for people and labels: `<repository>[:<path>] step <n>`.
+    pub purpose: String,
+    /// The image.
+    pub image: Image,
+    /// The user.
+    pub user: User,
+    /// Host directory that becomes `/work`.
+    pub workspace: PathBuf,
+    /// Directory under `/work` in which the step starts; no leading `/`, empty for `/work` itself. It may not
+    /// exist yet while the container waits at the gate.
+    pub directory: String,
+    /// Environment variables whose values are already final.
+    pub env: BTreeMap<String, String>,
+    /// Absolute target paths of the step's `files`; their content comes with [`Inputs`].
+    pub files: Vec<String>,
+    /// Further mounts, in order.
+    pub mounts: Vec<BindMount>,
+    /// Limits.
+    pub limits: Limits,
+    /// Network mode, as Docker's `--network` takes it; `None` for the engine's default.
+    pub network: Option<String>,
+    /// Platform (`linux/arm64`) the user insists on; `None` for the engine's own.
+    pub platform: Option<String>,
+}
+
+/// What is handed through the gate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// The rendered script.
+    pub script: String,
+    /// Further environment variables. Each name passes [`can_be_set_late`].
+    pub env: BTreeMap<String, String>,
+    /// Target path to rendered content; the keys are those of [`Preparation::files`].
+    pub files: BTreeMap<String, String>,
+}
+
+/// Whether the shell at the gate can set a variable of this name. Others must be known at preparation.
+pub fn can_be_set_late(name: &str) -> bool {
+    const READ_ONLY_IN_BASH: [&str; 8] = [
+        "BASHOPTS",
+        "BASH_VERSINFO",
+        "EUID",
+        "FUNCNAME",
+        "GROUPS",
+        "PPID",
+        "SHELLOPTS",
+        "UID",
+    ];
+    let mut bytes = name.bytes();
+    bytes
+        .next()
+        .is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
+        && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric())
+        && !READ_ONLY_IN_BASH.contains(&name)
+}
+
+/// Which stream a chunk of output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A piece of output, in the order and size the engine delivered it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// The stream.
+    pub stream: Stream,
+    /// The bytes; any encoding, cut anywhere.
+    pub bytes: Vec<u8>,
+}
+
+/// How a step's process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code; 128 + n for a process killed by signal n.
+    pub code: i32,
+    /// Whether the kernel killed for lack of memory.
+    pub out_of_memory: bool,
+}
+
+/// An engine that can run steps.
+pub trait Sandbox: Send + Sync + 'static {
+    /// A container waiting at its gate.
+    type Container: Gated;
+
+    /// Creates and starts the container; returns when its process is about to block on the gate or already does.
+    fn prepare(
+        &self,
+        preparation: Preparation,
+    ) -> impl Future<Output = Result<Self::Container, Fault>> + Send;
+}
+
+/// A container between preparation and removal.
+pub trait Gated: Send + 'static {
+    /// Passes the gate and waits for the end of every process of the step. All output has been sent
+    /// when it returns. A slow receiver slows the step down; a dropped one discards output.
+    /// May be called once.
+    fn open(
+        &mut self,
+        inputs: Inputs,
+        output: mpsc::Sender<Chunk>,
+    ) -> impl Future<Output = Result<Exit, Fault>> + Send;
+
+    /// Kills what runs and removes the container with all that was made for it.
+    fn discard(self) -> impl Future<Output = ()> + Send;
+}

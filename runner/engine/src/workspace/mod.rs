@@ -1,0 +1,1 @@
+//! The directory that steps work in, and what changed in it.
