@@ -13,6 +13,7 @@ pub mod cache_key;
 pub mod changed_files;
 pub mod changeset;
 pub mod diff;
+pub mod environment;
 pub mod event;
 pub mod exec_input;
 pub mod failure;
