@@ -1,1 +1,0 @@
-//! Git diffs: reading them, naming what changed, splitting them.
