@@ -45,7 +45,7 @@ impl Serialize for Base64<'_> {
 ///
 /// Go spells that character as an escape and this module as itself; to a JSON reader both are the
 /// same.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Text<'a>(pub &'a [u8]);
 
 impl Serialize for Text<'_> {
