@@ -1,1 +1,32 @@
 //! Steps in containers of Docker, or of anything that speaks its API.
+//!
+//! [`Docker::connect`] finds the engine, [`Images`] brings images onto it, and [`DockerSandbox`] keeps the
+//! [`Sandbox`](crate::sandbox::Sandbox) contract: `creation` makes a container whose process is the
+//! `gate` script, `marker` finds in its output where the step begins and ends, `ending` learns of its death,
+//! `removal` takes it away again.
+
+mod connect;
+mod container;
+mod creation;
+mod credentials;
+mod ending;
+mod failure;
+mod gate;
+mod image;
+mod info;
+mod marker;
+mod pull;
+mod reclaim;
+mod reference;
+mod removal;
+mod sandbox;
+mod sweep;
+
+pub use connect::{Docker, Environment};
+pub use container::Container;
+pub use credentials::Credentials;
+pub use gate::SCRIPT;
+pub use image::Images;
+pub use info::EngineInfo;
+pub use pull::{Progress, PullProgress};
+pub use sandbox::{DockerSandbox, Owner};

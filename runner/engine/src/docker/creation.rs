@@ -1,0 +1,132 @@
+//! The engine's request for a step's container.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+};
+
+use super::gate::{ControlDirectory, GATE, MOUNT};
+use super::marker::Token;
+use super::sandbox::Owner;
+use crate::fault::Fault;
+use crate::sandbox::{Preparation, User};
+
+/// Label with the id of the run a container belongs to.
+pub(super) const RUN: &str = "io.capstan.run";
+/// Label that tells apart the state directories that share an engine.
+pub(super) const STATE: &str = "io.capstan.state";
+/// Label for people: what the container is for.
+const PURPOSE: &str = "io.capstan.purpose";
+
+/// Where the workspace is in every container.
+const WORK: &str = "/work";
+
+/// The step's directory inside the container.
+pub(super) fn directory(preparation: &Preparation) -> String {
+    match preparation.directory.as_str() {
+        "" => WORK.to_owned(),
+        below => format!("{WORK}/{below}"),
+    }
+}
+
+/// Whether starting the container changes the workspace: the engine makes mount points that do not exist.
+pub(super) fn touches_workspace(preparation: &Preparation) -> bool {
+    let mounts = preparation.mounts.iter().map(|mount| &mount.target);
+    preparation
+        .files
+        .iter()
+        .chain(mounts)
+        .any(|target| Path::new(target).starts_with(WORK) || target.contains(".."))
+}
+
+/// The body of the request. The step's environment is not in it: it goes through the gate, so the engine's
+/// metadata never show it.
+pub(super) fn body(
+    preparation: &Preparation,
+    owner: &Owner,
+    control: &ControlDirectory,
+    token: &Token,
+    interpreter: &str,
+    init: bool,
+) -> Result<ContainerCreateBody, Fault> {
+    let mut mounts = vec![
+        bind(&preparation.workspace, WORK, false)?,
+        bind(&control.control(), MOUNT, true)?,
+    ];
+    for (target, path) in control.file_mounts() {
+        mounts.push(bind(&path, target, true)?);
+    }
+    for mount in &preparation.mounts {
+        mounts.push(bind(&mount.source, &mount.target, mount.read_only)?);
+    }
+    let limits = &preparation.limits;
+    let memory = limits
+        .memory
+        .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    Ok(ContainerCreateBody {
+        image: Some(preparation.image.id.clone()),
+        entrypoint: Some(vec![interpreter.to_owned()]),
+        cmd: Some(vec![
+            GATE.to_owned(),
+            token.first.clone(),
+            token.second.clone(),
+            directory(preparation),
+        ]),
+        user: match preparation.user {
+            User::Root => Some("0:0".to_owned()),
+            User::Image => None,
+        },
+        // The gate goes to the step's directory; before that the container stands outside the workspace.
+        working_dir: Some("/".to_owned()),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        open_stdin: Some(true),
+        // When we die, the engine closes the standard input, and containers that still wait end by themselves.
+        stdin_once: Some(true),
+        // The image's health check would run beside the step.
+        healthcheck: Some(HealthConfig {
+            test: Some(vec!["NONE".to_owned()]),
+            ..HealthConfig::default()
+        }),
+        labels: Some(HashMap::from([
+            (RUN.to_owned(), owner.run.clone()),
+            (STATE.to_owned(), owner.state.clone()),
+            (PURPOSE.to_owned(), preparation.purpose.clone()),
+        ])),
+        host_config: Some(HostConfig {
+            mounts: Some(mounts),
+            init: Some(init),
+            auto_remove: Some(false),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("none".to_owned()),
+                config: None,
+            }),
+            network_mode: preparation.network.clone(),
+            nano_cpus: limits.cpus.map(|cpus| (cpus * 1e9).round() as i64),
+            memory,
+            memory_swap: memory,
+            pids_limit: limits.pids.map(i64::from),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    })
+}
+
+fn bind(source: &Path, target: &str, read_only: bool) -> Result<Mount, Fault> {
+    let Some(source) = source.to_str() else {
+        return Err(Fault::workspace(format!(
+            "mounting {}: the engine only takes paths that are UTF-8",
+            source.display()
+        )));
+    };
+    Ok(Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.to_owned()),
+        target: Some(target.to_owned()),
+        read_only: Some(read_only),
+        ..Mount::default()
+    })
+}

@@ -1,0 +1,95 @@
+//! Takes containers away in the background, so that no step waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::query_parameters::RemoveContainerOptions;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::failure::{explain, is_missing, refusal};
+use super::gate::ControlDirectory;
+
+/// Removals at a time: more would only slow down the containers that are being made.
+const AT_A_TIME: usize = 4;
+
+/// Longest wait for one answer; removing kills, unmounts and deletes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Tasks that must be over before the process ends.
+#[derive(Debug, Clone)]
+pub(super) struct Removals {
+    pub(super) tasks: TaskTracker,
+    pub(super) runtime: Handle,
+    slots: Arc<Semaphore>,
+}
+
+impl Removals {
+    /// Must be called within a runtime; tasks run on that one.
+    pub(super) fn new() -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+            slots: Arc::new(Semaphore::new(AT_A_TIME)),
+        }
+    }
+}
+
+/// A container and what was made for it on the host. Dropping it removes both in the background.
+#[derive(Debug)]
+pub(super) struct Remains {
+    pub(super) api: bollard::Docker,
+    pub(super) id: String,
+    pub(super) control: Option<Arc<ControlDirectory>>,
+    pub(super) removals: Removals,
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        let api = self.api.clone();
+        let id = std::mem::take(&mut self.id);
+        let control = self.control.take();
+        let slots = Arc::clone(&self.removals.slots);
+        let task = async move {
+            let _slot = slots.acquire().await;
+            if let Err(reason) = remove(&api, &id).await {
+                tracing::warn!(container = %id, "removing a container: {reason}; the next start sweeps it");
+            }
+            // Deleting is file system work; the directory's own clean-up does it.
+            let _ = tokio::task::spawn_blocking(move || drop(control)).await;
+        };
+        self.removals.tasks.spawn_on(task, &self.removals.runtime);
+    }
+}
+
+/// Kills what runs and removes the container with its anonymous volumes. One that is gone is fine.
+pub(super) async fn remove(api: &bollard::Docker, id: &str) -> Result<(), String> {
+    let options = RemoveContainerOptions {
+        force: true,
+        v: true,
+        ..RemoveContainerOptions::default()
+    };
+    let mut reason = String::new();
+    for attempt in 0..3u64 {
+        tokio::time::sleep(Duration::from_millis(200 * attempt)).await;
+        match tokio::time::timeout(LIMIT, api.remove_container(id, Some(options.clone()))).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) if is_missing(&error) || is_under_way(&error) => return Ok(()),
+            Ok(Err(error)) => {
+                reason = explain(&error);
+                if refusal(&error).is_none() {
+                    break;
+                }
+            }
+            Err(_) => return Err(format!("no answer within {} s", LIMIT.as_secs())),
+        }
+    }
+    Err(reason)
+}
+
+fn is_under_way(error: &Error) -> bool {
+    refusal(error)
+        .is_some_and(|(status, text)| status == 409 && text.contains("already in progress"))
+}

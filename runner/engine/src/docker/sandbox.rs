@@ -1,0 +1,357 @@
+//! Makes containers that wait at their gate.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bollard::query_parameters::{AttachContainerOptions, CreateContainerOptions};
+
+use super::connect::Docker;
+use super::container::{Arrival, Container, Running};
+use super::creation::{body, touches_workspace};
+use super::ending::Watch;
+use super::failure::{explain, is_missing, lost, refusal, within};
+use super::gate::ControlDirectory;
+use super::info::EngineInfo;
+use super::marker::Token;
+use super::removal::{Remains, Removals};
+use crate::fault::Fault;
+use crate::sandbox::{Preparation, Sandbox};
+
+/// Longest wait for one answer while a container is made.
+const REQUEST: Duration = Duration::from_secs(120);
+
+/// Longest wait from a container's start until its gate says that it is ready.
+const READY: Duration = Duration::from_secs(60);
+
+/// The shells that can run the gate, in order.
+const INTERPRETERS: [&str; 2] = ["/bin/sh", "/bin/bash"];
+
+/// To whom containers belong, for labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Id of the run.
+    pub run: String,
+    /// A hash of the state directory's path: runs that share it sweep each other's leftovers.
+    pub state: String,
+}
+
+/// Runs steps in containers of one engine.
+#[derive(Debug, Clone)]
+pub struct DockerSandbox {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What all containers of a sandbox have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) docker: Docker,
+    pub(super) info: EngineInfo,
+    pub(super) owner: Owner,
+    scratch: PathBuf,
+    pub(super) removals: Removals,
+    /// Image id to the shell that can run the gate.
+    interpreters: Mutex<HashMap<String, &'static str>>,
+    without_init: AtomicBool,
+}
+
+impl DockerSandbox {
+    /// A sandbox that keeps what it needs on the host below `scratch`: a directory on this machine that only the
+    /// runner's user can enter, and that the caller deletes at the end. Must be called within a tokio runtime,
+    /// on which removals run.
+    pub fn new(docker: Docker, info: EngineInfo, owner: Owner, scratch: PathBuf) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                without_init: AtomicBool::new(!info.init && !info.podman),
+                docker,
+                info,
+                owner,
+                scratch,
+                removals: Removals::new(),
+                interpreters: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Waits until all removals are over, at most for `limit`; tells whether they are. What is left carries labels,
+    /// so the next start's [`DockerSandbox::sweep`] finds it.
+    pub async fn finish(&self, limit: Duration) -> bool {
+        let tasks = &self.shared.removals.tasks;
+        tasks.close();
+        let over = tokio::time::timeout(limit, tasks.wait()).await.is_ok();
+        tasks.reopen();
+        over
+    }
+}
+
+impl Sandbox for DockerSandbox {
+    type Container = Container;
+
+    async fn prepare(&self, preparation: Preparation) -> Result<Container, Fault> {
+        let preparation = Arc::new(preparation);
+        let made = if touches_workspace(&preparation) {
+            None
+        } else {
+            Some(self.shared.make(&preparation).await?)
+        };
+        Ok(Container::new(Arc::clone(&self.shared), preparation, made))
+    }
+}
+
+/// A container at its gate.
+pub(super) struct Made {
+    pub(super) remains: Remains,
+    pub(super) control: Arc<ControlDirectory>,
+    pub(super) running: Running,
+}
+
+/// Why an attempt to make a container came to nothing.
+enum Attempt {
+    /// The engine has no init binary.
+    NoInit,
+    /// The image has no such shell; the engine's words.
+    NoInterpreter(String),
+    Failed(Fault),
+}
+
+impl From<Fault> for Attempt {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+impl Shared {
+    /// Makes a container. It goes on in the background when the caller gives up, because only who has the
+    /// engine's answer knows what to remove.
+    pub(super) async fn make(
+        self: &Arc<Self>,
+        preparation: &Arc<Preparation>,
+    ) -> Result<Made, Fault> {
+        let shared = Arc::clone(self);
+        let preparation = Arc::clone(preparation);
+        let task = async move { shared.make_here(&preparation).await };
+        self.removals
+            .tasks
+            .spawn_on(task, &self.removals.runtime)
+            .await
+            .map_err(|error| Fault::environment(format!("making a container: {error}")))?
+    }
+
+    async fn make_here(&self, preparation: &Preparation) -> Result<Made, Fault> {
+        let image = &preparation.image;
+        let known = self.interpreters().get(&image.id).copied();
+        let mut probes = String::new();
+        for interpreter in INTERPRETERS {
+            if known.is_some_and(|known| known != interpreter) {
+                continue;
+            }
+            let mut attempt = self.attempt(preparation, interpreter).await;
+            if matches!(attempt, Err(Attempt::NoInit))
+                && !self.without_init.swap(true, Ordering::Relaxed)
+            {
+                tracing::debug!("the engine has no init binary, so containers run without one");
+                attempt = self.attempt(preparation, interpreter).await;
+            }
+            match attempt {
+                Ok(made) => {
+                    self.interpreters().insert(image.id.clone(), interpreter);
+                    return Ok(made);
+                }
+                Err(Attempt::NoInterpreter(text)) => {
+                    probes.push_str(&format!("\n\t* probing shell {interpreter:?}:\n{text}"));
+                }
+                Err(Attempt::Failed(fault)) => return Err(fault),
+                Err(Attempt::NoInit) => {
+                    return Err(Fault::environment(
+                        "starting a container: the engine's init binary is missing",
+                    ));
+                }
+            }
+        }
+        Err(Fault::workspace(format!(
+            "probing image {:?} for shell: 2 errors occurred:{probes}",
+            image.name
+        ))
+        .hint("use an image that has /bin/sh or /bin/bash; `scratch` and `distroless` images have none"))
+    }
+
+    async fn attempt(
+        &self,
+        preparation: &Preparation,
+        interpreter: &'static str,
+    ) -> Result<Made, Attempt> {
+        let image = &preparation.image.name;
+        let api = &self.docker.api;
+        let scratch = self.scratch.clone();
+        let targets = preparation.files.clone();
+        let control =
+            tokio::task::spawn_blocking(move || ControlDirectory::create(&scratch, &targets))
+                .await
+                .map_err(std::io::Error::other)
+                .and_then(|made| made)
+                .map_err(|error| {
+                    Fault::environment(format!("preparing a container's files: {error}"))
+                })?;
+        let control = Arc::new(control);
+        let token = Token::random();
+        let init = !self.without_init.load(Ordering::Relaxed);
+        let body = body(
+            preparation,
+            &self.owner,
+            &control,
+            &token,
+            interpreter,
+            init,
+        )?;
+        let options = CreateContainerOptions {
+            platform: preparation.platform.clone().unwrap_or_default(),
+            ..CreateContainerOptions::default()
+        };
+        let creating = format!("creating a container of image {image:?}");
+        let created = tokio::time::timeout(REQUEST, api.create_container(Some(options), body))
+            .await
+            .map_err(|_| lost(&creating, "no answer in time"))?
+            .map_err(|error| match refusal(&error) {
+                Some((_, text)) if init && names_init(text) => Attempt::NoInit,
+                Some((_, text)) if is_missing(&error) => Attempt::Failed(
+                    Fault::workspace(format!("{creating}: {text}"))
+                        .hint("the image has been removed while the run went on; run again"),
+                ),
+                _ => Attempt::Failed(super::failure::fault(&creating, &error)),
+            })?;
+        let remains = Remains {
+            api: api.clone(),
+            id: created.id,
+            control: Some(Arc::clone(&control)),
+            removals: self.removals.clone(),
+        };
+        for warning in created.warnings {
+            tracing::debug!(container = %remains.id, "the engine warns: {warning}");
+        }
+
+        let options = AttachContainerOptions {
+            stream: true,
+            stdin: true,
+            stdout: true,
+            stderr: true,
+            ..AttachContainerOptions::default()
+        };
+        let attached = within(
+            REQUEST,
+            "attaching to a container",
+            api.attach_container(&remains.id, Some(options)),
+        )
+        .await?;
+        let starting = format!("starting a container of image {image:?}");
+        match tokio::time::timeout(REQUEST, api.start_container(&remains.id, None)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                return Err(match refusal(&error) {
+                    Some((_, text)) if init && names_init(text) => Attempt::NoInit,
+                    Some((_, text)) => self.start_failure(preparation, interpreter, text),
+                    None => Attempt::Failed(lost(&starting, &explain(&error))),
+                });
+            }
+            Err(_) => return Err(lost(&starting, "no answer in time").into()),
+        }
+
+        let mut running = Running::new(attached, &token);
+        let arrival = tokio::time::timeout(READY, running.until_ready())
+            .await
+            .map_err(|_| {
+                Fault::environment(format!(
+                    "{starting}: its shell did not get ready within {} s",
+                    READY.as_secs()
+                ))
+                .hint("the engine or the machine is overloaded, or the image's shell hangs")
+            })?;
+        match arrival {
+            Arrival::Ready => {}
+            Arrival::Lost(reason) => return Err(lost(&starting, &reason).into()),
+            Arrival::Ended(text) => {
+                let code = self.exit_code(&remains.id, &starting).await?;
+                let text = format!("{}: exit status {code}", text.trim());
+                return Err(self.start_failure(preparation, interpreter, &text));
+            }
+        }
+
+        let details = within(
+            REQUEST,
+            "inspecting a container",
+            api.inspect_container(&remains.id, None),
+        )
+        .await?;
+        running.environment = details
+            .config
+            .and_then(|config| config.env)
+            .unwrap_or_default();
+        let pid = details.state.and_then(|state| state.pid);
+        if let (true, Some(pid)) = (self.docker.is_local(), pid) {
+            running.watch = Watch::on(pid, &remains.id);
+        }
+        Ok(Made {
+            remains,
+            control,
+            running,
+        })
+    }
+
+    /// Tells what the words of the engine, the init process or the shell mean.
+    fn start_failure(&self, preparation: &Preparation, interpreter: &str, text: &str) -> Attempt {
+        let image = &preparation.image.name;
+        let lower = text.to_ascii_lowercase();
+        if lower.contains("exec format error") {
+            let engine = self.info.platform();
+            return Attempt::Failed(
+                Fault::workspace(format!(
+                    "image {image} holds programs for another platform, this engine runs {engine}: {text}"
+                ))
+                .hint(format!(
+                    "choose an image built for {engine}, or install emulation (`docker run --privileged --rm tonistiigi/binfmt --install all`)"
+                )),
+            );
+        }
+        // 127 is what init processes and shells end with when there is no such program.
+        let is_absent = lower.contains("no such file")
+            || lower.contains("not found")
+            || lower.ends_with("exit status 127");
+        if is_absent && (lower.contains(interpreter) || lower.contains("exit status 127")) {
+            return Attempt::NoInterpreter(text.to_owned());
+        }
+        let hint = if lower.contains("permission denied") && self.info.selinux {
+            Some(
+                "SELinux refuses the container the workspace; label the directory (`chcon -Rt container_file_t`)",
+            )
+        } else if lower.contains("network") {
+            Some("check the --network setting (`docker network ls`)")
+        } else {
+            None
+        };
+        let fault = Fault::workspace(format!("starting a container of image {image:?}: {text}"));
+        Attempt::Failed(match hint {
+            Some(hint) => fault.hint(hint),
+            None => fault,
+        })
+    }
+
+    fn interpreters(&self) -> std::sync::MutexGuard<'_, HashMap<String, &'static str>> {
+        self.interpreters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an error is about the init binary that the engine should have.
+fn names_init(text: &str) -> bool {
+    [
+        "docker-init",
+        "container-init",
+        "catatonit",
+        "init binary",
+        "init_path",
+    ]
+    .iter()
+    .any(|name| text.contains(name))
+}
