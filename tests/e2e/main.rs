@@ -1,1 +1,3 @@
 //! End-to-end tests of the `capstan` binary against a real container engine.
+
+mod batch_run;

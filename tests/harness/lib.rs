@@ -1,1 +1,40 @@
 //! The hermetic world in which the end-to-end tests run the capstan binary.
+//!
+//! A [`World`] is a temporary directory with a home of its own, in which nothing of the machine's or the
+//! user's configuration is seen. It makes [`Repository`]s whose commit ids never change, and
+//! [`Capstan`] commands with a cleared environment. What a command did is an [`Output`]; its
+//! texts come normalised, so that they can be compared with inline snapshots. [`Engine`] looks at what
+//! was left behind in the container engine.
+//!
+//! ```no_run
+//! use capstan_tests::{Engine, World};
+//!
+//! Engine::require();
+//! let world = World::new();
+//! let widgets = world.repository("widgets", &[("README.md", "hi\n")]);
+//! let spec = world.write("spec.yaml", "name: hello\n");
+//! world
+//!     .capstan(["batch", "run", "-f"])
+//!     .arg(spec)
+//!     .arg(widgets.path())
+//!     .run()
+//!     .assert_code(0);
+//! ```
+
+mod binary;
+mod command;
+mod engine;
+mod normalise;
+mod output;
+mod registry;
+mod repository;
+mod running;
+mod world;
+
+pub use command::Capstan;
+pub use engine::Engine;
+pub use output::Output;
+pub use registry::Registry;
+pub use repository::Repository;
+pub use running::{Running, Signal};
+pub use world::World;
