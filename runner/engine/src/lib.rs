@@ -2,14 +2,17 @@
 //!
 //! [`sandbox`] is the contract every engine keeps; [`docker`] keeps it through a container engine's
 //! socket. [`repository`] finds the commit to work on, [`workspace`] lays it out and computes diffs,
-//! all through the one hardened wrapper in [`git`]. [`cache`] remembers step results on disk.
+//! all through the one hardened wrapper in [`git`]. [`cache`] remembers step results on disk,
+//! [`state`] what a killed process left behind. [`apply`] turns results into branches and commits.
 
 #![warn(missing_docs)]
 
+pub mod apply;
 pub mod cache;
 pub mod docker;
 pub mod fault;
 pub mod git;
 pub mod repository;
 pub mod sandbox;
+pub mod state;
 pub mod workspace;

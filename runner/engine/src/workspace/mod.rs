@@ -1,1 +1,335 @@
-//! The directory that steps work in, and what changed in it.
+//! The directory a job works in: laid out from a commit, changed by containers, compared with the commit.
+//!
+//! ```text
+//! <home>/          mode 0700
+//!   work/          what containers see as /work; everything in it may be hostile after the first step
+//!     .git/        for the steps' own use; the runner never reads it
+//!   git/           the runner's git directory and index, borrowing the source's objects
+//!   exec/git       what a git that wants to start another git finds: nothing
+//! ```
+
+mod checkout;
+pub(crate) mod tree;
+mod visible;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::{Dir, Permissions, PermissionsExt as _};
+
+pub use tree::Tidied;
+
+use crate::fault::Fault;
+use crate::git::{Git, Invocation};
+use crate::repository::Origin;
+use crate::sandbox::BindMount;
+
+/// Limit of a diff in bytes unless the caller says another.
+pub const DIFF_LIMIT: usize = 512 * 1024 * 1024;
+
+/// What is laid out.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout<'a> {
+    /// Only this directory, and the `.gitignore` and `.gitattributes` of those above; empty for everything.
+    pub only: &'a str,
+    /// Whether steps find a repository in `/work/.git`. They can then read all objects of the source through
+    /// [`Workspace::mounts`], not just those of the commit.
+    pub visible_git: bool,
+}
+
+/// A workspace. Each method that works in it needs all processes of earlier steps to be gone.
+#[derive(Debug)]
+pub struct Workspace {
+    git: Git,
+    home: PathBuf,
+    root: PathBuf,
+    work: Dir,
+    base_rev: String,
+    /// What the diff is against: the commit, or a tree when only a part was laid out.
+    base: String,
+    mounts: Vec<BindMount>,
+}
+
+impl Workspace {
+    /// Lays out a commit in the new directory `home`, whose parent exists and is private.
+    ///
+    /// # Errors
+    /// A fault of the workspace when the commit cannot be laid out, of the environment when the disk is full.
+    pub async fn create(
+        git: &Git,
+        home: PathBuf,
+        origin: &Origin,
+        layout: Layout<'_>,
+    ) -> Result<Self, Fault> {
+        let failed = |error: io::Error| disk_fault("creating workspace", &error);
+        let root = home.join("work");
+        crate::state::create_private(&home).map_err(failed)?;
+        for name in ["work", "git", "exec"] {
+            fs_err::create_dir(home.join(name)).map_err(failed)?;
+        }
+        let work = tree::open(&root).map_err(failed)?;
+        tree::open(&home)
+            .and_then(|home| home.set_permissions("work", Permissions::from_mode(0o777)))
+            .map_err(failed)?;
+        crate::git::layout(
+            &home.join("git"),
+            &origin.objects,
+            &origin.object_format,
+            &settings(),
+        )
+        .map_err(failed)?;
+        stand_in(&home.join("exec")).map_err(failed)?;
+
+        let mut workspace = Self {
+            git: git.clone(),
+            home,
+            root,
+            work,
+            base_rev: origin.rev.clone(),
+            base: origin.rev.clone(),
+            mounts: Vec::new(),
+        };
+        if layout.only.is_empty() {
+            workspace.check_out_all().await?;
+        } else {
+            workspace.check_out_part(layout.only).await?;
+        }
+        if layout.visible_git {
+            workspace.make_git_visible(origin).await?;
+        }
+        Ok(workspace)
+    }
+
+    /// The directory that becomes `/work`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The commit it was made from.
+    pub fn base_rev(&self) -> &str {
+        &self.base_rev
+    }
+
+    /// What containers need besides the directory itself, for the repository in `/work/.git` to be whole.
+    pub fn mounts(&self) -> &[BindMount] {
+        &self.mounts
+    }
+
+    /// The cumulative diff against the base: what `git add --all` and
+    /// `git diff --cached --no-prefix --binary` print, byte for byte (`facts/batch-spec.md` 3.6).
+    ///
+    /// A step can leave things that git waits for, such as a named pipe called `.gitignore`: give it a deadline.
+    ///
+    /// # Errors
+    /// A fault of the workspace when git fails or the diff is larger than `limit` bytes, of the environment
+    /// when the disk is full.
+    pub async fn diff(&mut self, limit: usize) -> Result<Vec<u8>, Fault> {
+        const CONTEXT: &str = "getting diff produced by step";
+        self.unlock_index();
+        self.run("add")
+            .arg("--all")
+            .run()
+            .await
+            .map_err(|error| match &error {
+                crate::git::GitError::Failed { stderr, .. }
+                    if stderr.contains("does not have a commit checked out") =>
+                {
+                    error.into_fault(CONTEXT).hint(
+                        "a step made a git repository without a commit: remove its .git at the end of the step",
+                    )
+                }
+                _ => error.into_fault(CONTEXT),
+            })?;
+        self.run("diff")
+            .args(["--cached", "--no-prefix", "--binary"])
+            .args([
+                "--no-ext-diff",
+                "--no-textconv",
+                "--no-color",
+                "--submodule=short",
+            ])
+            .args([&self.base, "--"])
+            .output(limit)
+            .await
+            .map_err(|error| error.into_fault(CONTEXT))
+    }
+
+    /// Brings a fresh workspace to the state that a cached diff describes.
+    ///
+    /// # Errors
+    /// A fault of the workspace when the diff does not apply.
+    pub async fn apply(&mut self, diff: &[u8]) -> Result<(), Fault> {
+        const CONTEXT: &str = "applying diff of cache result: applying cached diff";
+        if diff.is_empty() {
+            return Ok(());
+        }
+        self.unlock_index();
+        let apply = self.git.isolated_world_writable("apply");
+        self.environment(apply)
+            .args(["-p0", "--whitespace=nowarn", "-"])
+            .input(diff)
+            .run()
+            .await
+            .map_err(|error| error.into_fault(CONTEXT))?;
+        self.run("add")
+            .arg("--all")
+            .run()
+            .await
+            .map_err(|error| error.into_fault(CONTEXT))
+    }
+
+    /// Makes all that a step wrote writable for the user of the next one, whoever that is.
+    ///
+    /// # Errors
+    /// A fault of the environment when the file system fails.
+    pub async fn settle(&mut self) -> Result<Tidied, Fault> {
+        let work = self
+            .work
+            .try_clone()
+            .map_err(|error| disk_fault("opening the workspace", &error))?;
+        blocking(move || tree::open_up(&work))
+            .await
+            .map_err(|error| disk_fault("opening up the files written by a step", &error))
+    }
+
+    /// Makes the directory `path` in case an earlier step removed it. What stands in its way is left alone.
+    ///
+    /// # Errors
+    /// A fault of the workspace when a file is where a directory should be.
+    pub async fn ensure_directory(&mut self, path: &str) -> Result<(), Fault> {
+        let work = self
+            .work
+            .try_clone()
+            .map_err(|error| disk_fault("opening the workspace", &error))?;
+        let names = path.to_owned();
+        blocking(move || ensure(work, &names))
+            .await
+            .map_err(|error| {
+                Fault::workspace(format!(
+                    "the directory {path:?} that the steps run in cannot be used: {error}"
+                ))
+                .hint("an earlier step removed or replaced it")
+            })
+    }
+
+    /// Removes everything. After [`Tidied::NeedsReclaim`] it may be called again.
+    ///
+    /// # Errors
+    /// A fault of the environment when the file system fails.
+    pub async fn remove(&mut self) -> Result<Tidied, Fault> {
+        let home = self.home.clone();
+        blocking(move || match (home.parent(), home.file_name()) {
+            (Some(parent), Some(name)) => tree::remove(&tree::open(parent)?, name),
+            _ => Err(io::Error::other("it has no parent")),
+        })
+        .await
+        .map_err(|error| {
+            Fault::environment(format!(
+                "removing workspace {}: {error}",
+                self.home.display()
+            ))
+        })
+    }
+
+    fn git_dir(&self) -> PathBuf {
+        self.home.join("git")
+    }
+
+    /// An isolated git over the work tree, which cannot start another git.
+    fn run<'a>(&self, command: &'static str) -> Invocation<'a> {
+        self.environment(self.git.isolated(command))
+    }
+
+    fn environment<'a>(&self, invocation: Invocation<'a>) -> Invocation<'a> {
+        let git_dir = self.git_dir();
+        invocation
+            .git_dir(&git_dir)
+            .env("GIT_INDEX_FILE", git_dir.join("index"))
+            .env("GIT_WORK_TREE", &self.root)
+            .env("GIT_EXEC_PATH", self.home.join("exec"))
+            .directory(&self.root)
+    }
+
+    /// A git that was killed leaves its lock. Nobody else uses this index.
+    fn unlock_index(&self) {
+        let _ = fs_err::remove_file(self.git_dir().join("index.lock"));
+    }
+}
+
+/// What the runner's own git directories of workspaces are set to.
+fn settings() -> Vec<(&'static str, String)> {
+    [
+        ("core.symlinks", "true"),
+        ("core.ignoreCase", "false"),
+        ("core.autocrlf", "false"),
+        ("core.safecrlf", "false"),
+        // Else the length of ids in a diff would depend on how the source happens to be packed.
+        ("core.abbrev", "7"),
+        // Nothing of a workspace outlives a crash, so there is no need to wait for the disk.
+        ("core.fsync", "none"),
+        ("core.fsyncObjectFiles", "false"),
+    ]
+    .map(|(key, value)| (key, value.to_owned()))
+    .into()
+}
+
+/// `git add` starts a `git status` in every nested repository it knows, which obeys the configuration there:
+/// filters, file system monitors, whatever a step wrote into it. No setting of ours prevents that, so the
+/// git it finds is this one, which reports a clean repository. `git add` itself uses it for nothing else.
+fn stand_in(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = directory.join("git");
+    fs_err::write(&program, "#!/bin/sh\nexit 0\n")?;
+    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
+}
+
+/// Walks down `path`, making what is missing. A symlink ends the walk: where it leads is the container's affair.
+fn ensure(work: Dir, path: &str) -> io::Result<()> {
+    let mut at = work;
+    for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
+        if name == ".." {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it leaves the workspace",
+            ));
+        }
+        match at.symlink_metadata(name) {
+            Ok(metadata) if metadata.is_symlink() => return Ok(()),
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotADirectory,
+                    "it is a file now",
+                ));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                at.create_dir(name)?;
+                at.set_permissions(name, Permissions::from_mode(0o777))?;
+            }
+            Err(error) => return Err(error),
+        }
+        at = tree::open_child(&at, name.as_ref())?;
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+fn disk_fault(context: &str, error: &io::Error) -> Fault {
+    let fault = Fault::environment(format!("{context}: {error}"));
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            fault.hint("free some disk space and run again")
+        }
+        _ => fault,
+    }
+}
+
+#[cfg(test)]
+mod tests;

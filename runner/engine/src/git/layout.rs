@@ -1,0 +1,72 @@
+//! Makes git directories without running git, so that nothing but what is written here is in them.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+/// Makes an empty git directory that borrows objects from elsewhere. The directory exists and is empty.
+///
+/// `settings` are keys and values; the section of a key is written as it stands in brackets: `remote "origin".url`.
+///
+/// # Errors
+/// The file system's.
+pub fn layout(
+    directory: &Path,
+    objects: &[PathBuf],
+    object_format: &str,
+    settings: &[(&str, String)],
+) -> io::Result<()> {
+    for path in [
+        "objects/info",
+        "objects/pack",
+        "refs/heads",
+        "refs/tags",
+        "info",
+    ] {
+        fs_err::create_dir_all(directory.join(path))?;
+    }
+    fs_err::write(directory.join("HEAD"), "ref: refs/heads/main\n")?;
+    let mut config = String::from("[core]\n\tfilemode = true\n\tbare = false\n");
+    if object_format == "sha256" {
+        config.push_str("\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n");
+    } else {
+        config.push_str("\trepositoryformatversion = 0\n");
+    }
+    for (key, value) in settings {
+        let (section, name) = key.rsplit_once('.').unwrap_or(("core", key));
+        let value = value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        config.push_str(&format!("[{section}]\n\t{name} = \"{value}\"\n"));
+    }
+    fs_err::write(directory.join("config"), config)?;
+    fs_err::write(
+        directory.join("objects/info/alternates"),
+        alternates(objects),
+    )
+}
+
+/// The content of `objects/info/alternates`.
+pub fn alternates(objects: &[PathBuf]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for path in objects {
+        let bytes = path.as_os_str().as_bytes();
+        if bytes.starts_with(b"\"") || bytes.starts_with(b"#") || bytes.contains(&b'\n') {
+            // Git takes such lines in C quotes.
+            lines.push(b'"');
+            for &byte in bytes {
+                match byte {
+                    b'"' | b'\\' => lines.extend([b'\\', byte]),
+                    b'\n' => lines.extend(b"\\n"),
+                    _ => lines.push(byte),
+                }
+            }
+            lines.push(b'"');
+        } else {
+            lines.extend_from_slice(bytes);
+        }
+        lines.push(b'\n');
+    }
+    lines
+}

@@ -1,0 +1,415 @@
+//! Repositories that are fetched: one bare repository per URL in the cache, holding just the commits asked for.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::source::RemoteUrl;
+use super::{Origin, is_object_id, local, name, no_such_branch, resolve};
+use crate::fault::Fault;
+use crate::git::{Git, GitError, Invocation, layout};
+use crate::state::Lock;
+
+/// Waits between the attempts to reach a remote that fails for a passing reason.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(6),
+];
+
+/// How often a branch may move between being listed and being fetched.
+const MOVES: usize = 3;
+
+/// Fetched repositories below one directory, shared by all processes of the user.
+#[derive(Debug, Clone)]
+pub struct RemoteCache {
+    directory: PathBuf,
+}
+
+/// What a remote calls a commit.
+struct Advertised {
+    branch: String,
+    reference: String,
+    rev: String,
+}
+
+impl RemoteCache {
+    /// Keeps repositories in `<directory>/repositories`. Nothing is made before it is needed.
+    pub fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.join("repositories"),
+        }
+    }
+
+    pub(super) async fn open(
+        &self,
+        git: &Git,
+        url: &RemoteUrl,
+        wanted: Option<&str>,
+        mut progress: impl FnMut(&str) + Send,
+    ) -> Result<Origin, Fault> {
+        let name = name::of_url(url);
+        let (lock, git_dir) = self.entry(url, &mut progress).await?;
+        let remote = Remote {
+            git,
+            url,
+            git_dir: &git_dir,
+        };
+        let (branch, rev) = match wanted {
+            Some(id) if is_object_id(id) => {
+                remote.fetch_commit(id, &name, &mut progress).await?;
+                (String::new(), id.to_ascii_lowercase())
+            }
+            _ => remote.fetch_branch(wanted, &name, &mut progress).await?,
+        };
+        drop(lock);
+        let read = |error: GitError| error.into_fault(&format!("reading the cached copy of {url}"));
+        let object_format = local::object_format(git, &git_dir).await.map_err(read)?;
+        Ok(Origin {
+            name,
+            branch,
+            rev,
+            objects: local::object_directories(&git_dir.join("objects")),
+            shallow: fs_err::read(git_dir.join("shallow")).ok(),
+            git_dir,
+            object_format,
+            url: Some(url.to_string()),
+            dirty: false,
+            local: None,
+        })
+    }
+
+    /// Makes sure the bare repository exists, and locks it against other processes that fetch.
+    async fn entry(
+        &self,
+        url: &RemoteUrl,
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<(Lock, PathBuf), Fault> {
+        let digest = Sha256::digest(url.to_string().as_bytes());
+        let key: String = digest[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let failed = |error: std::io::Error| {
+            Fault::environment(format!("preparing the cache for {url}: {error}"))
+        };
+        crate::state::create_private(&self.directory).map_err(failed)?;
+        let lock_file = self.directory.join(format!("{key}.lock"));
+        let mut told = false;
+        let lock = loop {
+            if let Some(lock) = Lock::try_take(&lock_file).map_err(failed)? {
+                break lock;
+            }
+            if !told {
+                progress("waiting for another process that fetches the same repository");
+                told = true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let git_dir = self.directory.join(&key);
+        if !git_dir.join("HEAD").is_file() {
+            // Made aside and renamed, so that a half-made one is never used.
+            let aside = tempfile::Builder::new()
+                .prefix(".making-")
+                .permissions(crate::state::private())
+                .tempdir_in(&self.directory)
+                .map_err(failed)?;
+            layout(aside.path(), &[], "sha1", &[]).map_err(failed)?;
+            fs_err::rename(aside.keep(), &git_dir).map_err(failed)?;
+        }
+        Ok((lock, git_dir))
+    }
+}
+
+struct Remote<'a> {
+    git: &'a Git,
+    url: &'a RemoteUrl,
+    git_dir: &'a Path,
+}
+
+impl Remote<'_> {
+    async fn has(&self, rev: &str) -> Result<bool, Fault> {
+        Ok(resolve(self.git, self.git_dir, rev).await?.is_some())
+    }
+
+    /// Fetches the branch or tag `wanted`, or what the remote's `HEAD` is.
+    async fn fetch_branch(
+        &self,
+        wanted: Option<&str>,
+        name: &str,
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<(String, String), Fault> {
+        for _ in 0..MOVES {
+            let advertised = self.advertised(wanted, progress).await?;
+            let Some(Advertised {
+                branch,
+                reference,
+                rev,
+            }) = advertised
+            else {
+                return Err(match wanted {
+                    Some(wanted) => no_such_branch(wanted, name),
+                    None => Fault::workspace(format!("repository {name} has no commit yet")),
+                });
+            };
+            if !self.has(&rev).await? {
+                let refspec = format!("+{reference}:refs/capstan/{rev}");
+                self.fetch(&[&refspec], progress).await?;
+            }
+            // A tag's object is not the commit it is for.
+            if let Some(commit) = resolve(self.git, self.git_dir, &rev).await? {
+                return Ok((branch, commit));
+            }
+        }
+        Err(Fault::workspace(format!(
+            "{} of {} keeps moving while it is fetched",
+            wanted.unwrap_or("HEAD"),
+            self.url
+        )))
+    }
+
+    async fn fetch_commit(
+        &self,
+        id: &str,
+        name: &str,
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<(), Fault> {
+        if self.has(id).await? {
+            return Ok(());
+        }
+        let exact = format!("+{id}:refs/capstan/{id}");
+        let refused = match self.fetch(&[&exact], progress).await {
+            Ok(()) => None,
+            Err(fault) => Some(fault),
+        };
+        if self.has(id).await? {
+            return Ok(());
+        }
+        // Servers may hand out the tips of branches only; then the whole history must come.
+        progress("the server does not hand out single commits: fetching all branches");
+        let all = self
+            .run(
+                "fetch",
+                progress,
+                |fetch| {
+                    fetch.args([
+                        "--progress",
+                        "--no-tags",
+                        "--no-write-fetch-head",
+                        "--update-shallow",
+                    ])
+                },
+                &[
+                    "+refs/heads/*:refs/capstan/heads/*",
+                    "+refs/tags/*:refs/capstan/tags/*",
+                ],
+            )
+            .await;
+        if self.has(id).await? {
+            return Ok(());
+        }
+        match (refused, all) {
+            (Some(fault), Err(_)) => Err(fault),
+            _ => Err(Fault::workspace(format!(
+                "repository {name} has no commit {id}"
+            ))),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        refspecs: &[&str],
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<(), Fault> {
+        let shallow = self
+            .run(
+                "fetch",
+                progress,
+                |fetch| {
+                    fetch.args([
+                        "--progress",
+                        "--no-tags",
+                        "--no-write-fetch-head",
+                        "--depth=1",
+                    ])
+                },
+                refspecs,
+            )
+            .await;
+        match shallow {
+            Err(GitError::Failed { stderr, .. }) if stderr.contains("shallow") => self
+                .run(
+                    "fetch",
+                    progress,
+                    |fetch| fetch.args(["--progress", "--no-tags", "--no-write-fetch-head"]),
+                    refspecs,
+                )
+                .await
+                .map(drop)
+                .map_err(|error| self.explain(error)),
+            result => result.map(drop).map_err(|error| self.explain(error)),
+        }
+    }
+
+    /// Asks the remote what it calls `wanted`.
+    async fn advertised(
+        &self,
+        wanted: Option<&str>,
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<Option<Advertised>, Fault> {
+        let short = wanted.map(|name| name.strip_prefix("refs/heads/").unwrap_or(name));
+        let candidates = match short {
+            Some(name) => vec![format!("refs/heads/{name}"), format!("refs/tags/{name}")],
+            None => vec!["HEAD".to_owned()],
+        };
+        let patterns: Vec<&str> = candidates.iter().map(String::as_str).collect();
+        let listing = self
+            .run(
+                "ls-remote",
+                progress,
+                |list| list.arg("--symref"),
+                &patterns,
+            )
+            .await
+            .map_err(|error| self.explain(error))?;
+        let listing = String::from_utf8_lossy(&listing).into_owned();
+        for candidate in candidates {
+            // Patterns match the ends of names too, so names are compared.
+            let rev = listing
+                .lines()
+                .filter_map(|line| line.split_once('\t'))
+                .find(|(rev, name)| *name == candidate && is_object_id(rev))
+                .map(|(rev, _)| rev.to_owned());
+            let Some(rev) = rev else { continue };
+            let symbolic = listing
+                .lines()
+                .filter_map(|line| line.strip_prefix("ref: refs/heads/")?.split_once('\t'))
+                .find(|(_, name)| *name == candidate)
+                .map(|(branch, _)| branch.to_owned());
+            let branch = match candidate.strip_prefix("refs/heads/") {
+                Some(branch) => branch.to_owned(),
+                None => symbolic.unwrap_or_default(),
+            };
+            return Ok(Some(Advertised {
+                branch,
+                reference: candidate,
+                rev,
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Runs a command that talks to the remote, again and again while it fails for a passing reason.
+    async fn run<'b>(
+        &self,
+        command: &'static str,
+        progress: &'b mut (impl FnMut(&str) + Send),
+        switches: impl for<'c> Fn(Invocation<'c>) -> Invocation<'c>,
+        names: &[&str],
+    ) -> Result<Vec<u8>, GitError> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let mut invocation = switches(self.git.as_user(command).git_dir(self.git_dir))
+                .arg("--")
+                .arg(self.url.with_credentials())
+                .args(names);
+            for secret in self.url.secrets() {
+                invocation = invocation.secret(secret);
+            }
+            let result = invocation
+                .progress(&mut *progress)
+                .output(64 * 1024 * 1024)
+                .await;
+            let pause = match &result {
+                Err(GitError::Failed { stderr, .. }) if is_passing(stderr) => pauses.next(),
+                _ => None,
+            };
+            let Some(pause) = pause else { return result };
+            progress(&format!("could not reach {}, trying again", self.url));
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn explain(&self, error: GitError) -> Fault {
+        let url = self.url;
+        let GitError::Failed { stderr, .. } = &error else {
+            return error.into_fault(&format!("fetching {url}"));
+        };
+        let hint = if LOGIN.iter().any(|sign| stderr.contains(sign)) {
+            format!("git could not log in: make `git ls-remote {url}` work in this shell first")
+        } else if is_passing(stderr) {
+            "the remote could not be reached, several times: check the network and the address"
+                .to_owned()
+        } else {
+            format!("check the address; `git ls-remote {url}` shows what is there")
+        };
+        error.into_fault(&format!("fetching {url}")).hint(hint)
+    }
+}
+
+/// What git and ssh say when the user is not let in.
+const LOGIN: [&str; 6] = [
+    "could not read Username",
+    "could not read Password",
+    "Authentication failed",
+    "Permission denied (",
+    "Host key verification failed",
+    "returned error: 403",
+];
+
+/// Whether the reason for a failure may be gone in a second.
+fn is_passing(stderr: &str) -> bool {
+    const SIGNS: [&str; 14] = [
+        "Could not resolve host",
+        "Temporary failure in name resolution",
+        "Connection timed out",
+        "Operation timed out",
+        "Connection reset",
+        "Connection closed by",
+        "Failed to connect to",
+        "Couldn't connect to server",
+        "Operation too slow",
+        "early EOF",
+        "RPC failed",
+        "unexpected disconnect",
+        "returned error: 429",
+        "returned error: 5",
+    ];
+    SIGNS.iter().any(|sign| stderr.contains(sign))
+        && !LOGIN.iter().any(|sign| stderr.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_passing_failures_are_tried_again() {
+        for (stderr, passing) in [
+            (
+                "fatal: unable to access 'https://h/': The requested URL returned error: 503",
+                true,
+            ),
+            (
+                "fatal: unable to access 'https://h/': The requested URL returned error: 404",
+                false,
+            ),
+            (
+                "fatal: unable to access 'https://h/': Could not resolve host: h",
+                true,
+            ),
+            (
+                "error: RPC failed; curl 56 Recv failure: Connection reset by peer",
+                true,
+            ),
+            (
+                "git@h: Permission denied (publickey).\nConnection closed by 1.2.3.4",
+                false,
+            ),
+            ("fatal: '/x' does not appear to be a git repository", false),
+        ] {
+            assert_eq!(is_passing(stderr), passing, "{stderr}");
+        }
+    }
+}

@@ -1,0 +1,631 @@
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::git::fixture::{Fixture, git_in};
+use crate::git::tests::git;
+use crate::repository::{RemoteCache, Source, open};
+
+struct Laid {
+    workspace: Workspace,
+    home: tempfile::TempDir,
+}
+
+async fn origin(fixture: &Fixture) -> Origin {
+    let cache = RemoteCache::new(Path::new("/nonexistent"));
+    let source = Source::Local(fixture.path.clone());
+    open(&git().await, &cache, &source, None, |_| {})
+        .await
+        .unwrap()
+}
+
+async fn lay_out(fixture: &Fixture, only: &str) -> Laid {
+    let home = tempfile::tempdir().unwrap();
+    let layout = Layout {
+        only,
+        visible_git: true,
+    };
+    let workspace = Workspace::create(
+        &git().await,
+        home.path().join("w"),
+        &origin(fixture).await,
+        layout,
+    )
+    .await
+    .unwrap();
+    Laid { workspace, home }
+}
+
+impl Laid {
+    fn root(&self) -> PathBuf {
+        self.workspace.root().to_owned()
+    }
+
+    async fn diff(&mut self) -> String {
+        let diff = self.workspace.diff(DIFF_LIMIT).await.unwrap();
+        String::from_utf8_lossy(&diff).into_owned()
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs_err::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_fresh_workspace_has_all_files_for_everybody_and_no_diff() {
+    let fixture = Fixture::with(&[("a", "1\n"), ("dir/b", "2\n")]);
+    symlink("dir/b", fixture.path.join("link")).unwrap();
+    fixture.write("run.sh", "#!/bin/sh\n");
+    fs_err::set_permissions(
+        fixture.path.join("run.sh"),
+        std::fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    fixture.commit("second");
+    let mut laid = lay_out(&fixture, "").await;
+    let root = laid.root();
+    for (path, expected) in [
+        ("a", 0o666),
+        ("dir", 0o777),
+        ("dir/b", 0o666),
+        ("run.sh", 0o777),
+    ] {
+        assert_eq!(mode(&root.join(path)), expected, "{path}");
+    }
+    assert_eq!(mode(&root), 0o777);
+    assert_eq!(mode(root.parent().unwrap()), 0o700);
+    assert_eq!(
+        fs_err::read_link(root.join("link")).unwrap(),
+        Path::new("dir/b")
+    );
+    assert_eq!(laid.diff().await, "");
+    assert_eq!(laid.workspace.base_rev(), fixture.rev("HEAD"));
+}
+
+#[tokio::test]
+async fn the_diff_is_cumulative_and_applies_to_a_fresh_workspace() {
+    let fixture = Fixture::with(&[("a", "1\n"), ("b", "2\n"), ("bin", "\0\x01")]);
+    let mut first = lay_out(&fixture, "").await;
+    fs_err::write(first.root().join("a"), "changed\n").unwrap();
+    insta::assert_snapshot!(first.diff().await, @"");
+    fs_err::remove_file(first.root().join("b")).unwrap();
+    fs_err::write(first.root().join("bin"), b"\0\xff\0").unwrap();
+    fs_err::write(first.root().join("new file"), "x").unwrap();
+    let diff = first.workspace.diff(DIFF_LIMIT).await.unwrap();
+
+    let mut second = lay_out(&fixture, "").await;
+    second.workspace.apply(&diff).await.unwrap();
+    assert_eq!(second.workspace.diff(DIFF_LIMIT).await.unwrap(), diff);
+    assert_eq!(mode(&second.root().join("new file")), 0o666);
+    let fault = second.workspace.apply(&diff).await.unwrap_err();
+    assert!(
+        fault.message.starts_with(
+            "applying diff of cache result: applying cached diff: 'git apply' failed: "
+        ),
+        "{fault}"
+    );
+}
+
+#[tokio::test]
+async fn a_diff_beyond_the_limit_is_refused() {
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    let mut laid = lay_out(&fixture, "").await;
+    fs_err::write(laid.root().join("big"), "x\n".repeat(1000)).unwrap();
+    let fault = laid.workspace.diff(1000).await.unwrap_err();
+    insta::assert_snapshot!(fault, @"");
+    assert!(laid.workspace.diff(10_000).await.is_ok());
+}
+
+#[tokio::test]
+async fn only_a_directory_can_be_laid_out() {
+    let fixture = Fixture::with(&[
+        (".gitignore", "*.log\n"),
+        ("README", "r\n"),
+        ("a/.gitattributes", "*.txt text eol=crlf\n"),
+        ("a/other/x", "x\n"),
+        ("a/b/c.txt", "c\n"),
+        ("a/b/d/e", "e\n"),
+        ("a/bc", "no\n"),
+    ]);
+    let mut laid = lay_out(&fixture, "a/b").await;
+    let root = laid.root();
+    for (path, there) in [
+        (".gitignore", true),
+        ("a/.gitattributes", true),
+        ("a/b/d/e", true),
+        ("README", false),
+        ("a/other", false),
+        ("a/bc", false),
+    ] {
+        assert_eq!(root.join(path).exists(), there, "{path}");
+    }
+    assert_eq!(mode(&root.join("a/b/d")), 0o777);
+    assert_eq!(fs_err::read(root.join("a/b/c.txt")).unwrap(), b"c\r\n");
+    assert_eq!(laid.diff().await, "");
+    fs_err::write(root.join("a/b/x.log"), "").unwrap();
+    fs_err::write(root.join("a/b/new"), "n\n").unwrap();
+    insta::assert_snapshot!(laid.diff().await, @"");
+    assert_eq!(visible_status(&laid), "?? a/b/new\n");
+
+    let home = tempfile::tempdir().unwrap();
+    let layout = Layout {
+        only: "a/none",
+        visible_git: false,
+    };
+    let fault = Workspace::create(
+        &git().await,
+        home.path().join("w"),
+        &origin(&fixture).await,
+        layout,
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        fault.message.contains("there is no directory \"a/none\""),
+        "{fault}"
+    );
+}
+
+/// What a git in a container says: its object directories are where the mounts would put them.
+fn visible_status(laid: &Laid) -> String {
+    let root = laid.root();
+    let alternates = root.join(".git/objects/info/alternates");
+    let sources: Vec<PathBuf> = laid
+        .workspace
+        .mounts()
+        .iter()
+        .filter(|mount| !mount.target.ends_with("alternates"))
+        .map(|mount| mount.source.clone())
+        .collect();
+    let kept = fs_err::read(&alternates).unwrap();
+    fs_err::write(&alternates, crate::git::alternates(&sources)).unwrap();
+    let status = git_in(&root, &["status", "--porcelain", "--untracked-files=all"]);
+    fs_err::write(&alternates, kept).unwrap();
+    String::from_utf8(status).unwrap()
+}
+
+#[tokio::test]
+async fn steps_find_a_clean_repository() {
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    fixture.git(&[
+        "remote",
+        "add",
+        "origin",
+        "https://u:secret@github.com/acme/widgets.git",
+    ]);
+    let laid = lay_out(&fixture, "").await;
+    assert_eq!(mode(&laid.root().join(".git/index")), 0o666);
+    assert_eq!(visible_status(&laid), "");
+    let text = |arguments: &[&str]| {
+        String::from_utf8(git_in(&laid.root(), arguments))
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(text(&["symbolic-ref", "HEAD"]), "refs/heads/main");
+    assert_eq!(text(&["rev-parse", "HEAD"]), fixture.rev("HEAD"));
+    assert_eq!(
+        text(&["config", "remote.origin.url"]),
+        "https://github.com/acme/widgets.git"
+    );
+    assert_eq!(
+        laid.workspace.mounts(),
+        [BindMount {
+            source: fixture.path.join(".git/objects"),
+            target: "/.capstan-objects/0".into(),
+            read_only: true
+        }]
+    );
+    assert_eq!(
+        fs_err::read_to_string(laid.root().join(".git/objects/info/alternates")).unwrap(),
+        "/.capstan-objects/0\n"
+    );
+}
+
+#[tokio::test]
+async fn borrowed_objects_are_mounted_too() {
+    let lender = Fixture::with(&[("a", "1\n")]);
+    let borrower = Fixture::new();
+    fs_err::remove_dir_all(&borrower.path).unwrap();
+    let path = lender.path.to_str().unwrap();
+    git_in(
+        lender.path.parent().unwrap(),
+        &[
+            "clone",
+            "--quiet",
+            "--shared",
+            path,
+            borrower.path.to_str().unwrap(),
+        ],
+    );
+    borrower.write("b", "2\n");
+    borrower.commit("second");
+    let mut laid = lay_out(&borrower, "").await;
+    assert_eq!(visible_status(&laid), "");
+    let targets: Vec<&str> = laid
+        .workspace
+        .mounts()
+        .iter()
+        .map(|m| m.target.as_str())
+        .collect();
+    assert_eq!(
+        targets,
+        [
+            "/.capstan-objects/0",
+            "/.capstan-objects/0/info/alternates",
+            "/.capstan-objects/1"
+        ]
+    );
+    assert_eq!(laid.diff().await, "");
+}
+
+/// Puts everything into the workspace that could make git run a program, and a file that each would leave.
+fn booby_trap(root: &Path, trap: &Path) {
+    let run = |name: &str| format!("touch {}/{name}; cat", trap.display());
+    let config = |prefix: &str| {
+        let sh = |name: &str| run(&format!("{prefix}-{name}"));
+        format!(
+            "[core]\n\trepositoryformatversion = 0\n\tfsmonitor = \"{}\"\n\thooksPath = {}\n\tsshCommand = \"{}\"\n\
+             [filter \"evil\"]\n\tclean = \"{}\"\n\tsmudge = \"{}\"\n\tprocess = \"{}\"\n\trequired = true\n\
+             [diff]\n\texternal = \"{}\"\n[diff \"evil\"]\n\ttextconv = \"{}\"\n\tcommand = \"{}\"\n\
+             [status]\n\tsubmoduleSummary = true\n[alias]\n\tadd = \"!{}\"\n",
+            sh("fsmonitor"),
+            trap.join("hooks").display(),
+            sh("ssh"),
+            sh("clean"),
+            sh("smudge"),
+            sh("process"),
+            sh("external"),
+            sh("textconv"),
+            sh("command"),
+            sh("alias"),
+        )
+    };
+    for (nested, name) in [
+        ("", "top"),
+        ("nested", "nested"),
+        ("deep/er/nested", "deep"),
+    ] {
+        let directory = root.join(nested);
+        fs_err::create_dir_all(&directory).unwrap();
+        if !nested.is_empty() {
+            git_in(&directory, &["init", "--quiet"]);
+            fs_err::write(directory.join("f"), "before").unwrap();
+            git_in(&directory, &["add", "f"]);
+            git_in(&directory, &["commit", "--quiet", "-m", "c"]);
+            // Stale, so that a status would have to look at the content.
+            fs_err::write(directory.join("f"), "after it all").unwrap();
+        }
+        fs_err::write(
+            directory.join(".gitattributes"),
+            "* filter=evil diff=evil\n",
+        )
+        .unwrap();
+        fs_err::write(directory.join(".git/config"), config(name)).unwrap();
+        let hooks = directory.join(".git/hooks");
+        fs_err::create_dir_all(&hooks).unwrap();
+        for hook in [
+            "post-index-change",
+            "pre-commit",
+            "fsmonitor-watchman",
+            "reference-transaction",
+        ] {
+            let file = hooks.join(hook);
+            fs_err::write(
+                &file,
+                format!("#!/bin/sh\ntouch {}/{name}-hook-{hook}\n", trap.display()),
+            )
+            .unwrap();
+            fs_err::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+    fs_err::write(
+        root.join(".gitmodules"),
+        format!("[submodule \"n\"]\n\tpath = nested\n\turl = ./n\n\tupdate = !touch {}/update\n\tignore = none\n", trap.display()),
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn nothing_of_a_hostile_workspace_runs() {
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    let mut laid = lay_out(&fixture, "").await;
+    let trap = tempfile::tempdir().unwrap();
+    booby_trap(&laid.root(), trap.path());
+    // The second and third time git knows the nested repositories, which is when it would look into them.
+    for round in 0..3 {
+        fs_err::write(laid.root().join("a"), format!("{round}\n")).unwrap();
+        let diff = laid.diff().await;
+        assert!(diff.contains("+++ nested\n"), "{diff}");
+        assert!(diff.contains("Subproject commit"), "{diff}");
+        let nested = laid.root().join("nested/f");
+        fs_err::write(nested, format!("round {round}")).unwrap();
+    }
+    let ran: Vec<_> = fs_err::read_dir(trap.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert!(ran.is_empty(), "{ran:?}");
+
+    // The trap does work: git without our care falls into it.
+    let _ = std::process::Command::new("git")
+        .args(["status"])
+        .current_dir(laid.root().join("nested"))
+        .output();
+    assert!(fs_err::read_dir(trap.path()).unwrap().next().is_some());
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_dot_git_the_diff_is_the_same() {
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    let elsewhere = Fixture::with(&[("other", "x\n")]);
+    let replacements: [fn(&Path, &Path); 6] = [
+        |dot_git, _| fs_err::write(dot_git, "gitdir: /nonexistent\n").unwrap(),
+        |dot_git, other| {
+            fs_err::write(dot_git, format!("gitdir: {}/.git\n", other.display())).unwrap()
+        },
+        |dot_git, other| symlink(other.join(".git"), dot_git).unwrap(),
+        |dot_git, _| fs_err::create_dir(dot_git).unwrap(),
+        |_, _| {},
+        |dot_git, _| symlink("a", dot_git).unwrap(),
+    ];
+    let mut diffs = std::collections::BTreeSet::new();
+    for replace in replacements {
+        let mut laid = lay_out(&fixture, "").await;
+        let dot_git = laid.root().join(".git");
+        fs_err::remove_dir_all(&dot_git).unwrap();
+        replace(&dot_git, &elsewhere.path);
+        fs_err::write(laid.root().join("a"), "2\n").unwrap();
+        diffs.insert(laid.diff().await);
+        assert_eq!(laid.workspace.remove().await.unwrap(), Tidied::Done);
+        assert_eq!(fs_err::read_dir(laid.home.path()).unwrap().count(), 0);
+    }
+    assert_eq!(diffs.len(), 1);
+    assert!(elsewhere.path.join(".git/HEAD").exists());
+    assert_eq!(elsewhere.git(&["status", "--porcelain"]), b"");
+}
+
+#[tokio::test]
+async fn locks_left_in_the_index_do_not_matter() {
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    let mut laid = lay_out(&fixture, "").await;
+    fs_err::write(laid.root().join(".git/index.lock"), "").unwrap();
+    fs_err::write(laid.root().parent().unwrap().join("git/index.lock"), "").unwrap();
+    fs_err::write(laid.root().join("b"), "").unwrap();
+    assert!(laid.diff().await.contains("new file mode"));
+}
+
+#[tokio::test]
+async fn a_nested_repository_without_commit_is_explained() {
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    let mut laid = lay_out(&fixture, "").await;
+    fs_err::create_dir(laid.root().join("n")).unwrap();
+    git_in(&laid.root().join("n"), &["init", "--quiet"]);
+    let fault = laid.workspace.diff(DIFF_LIMIT).await.unwrap_err();
+    assert!(
+        fault
+            .message
+            .starts_with("getting diff produced by step: 'git add' failed: "),
+        "{fault}"
+    );
+    assert!(fault.hint.unwrap().contains("without a commit"));
+}
+
+#[tokio::test]
+async fn a_lost_directory_is_made_again_inside_the_workspace_only() {
+    let fixture = Fixture::with(&[("a/b/c", "1\n"), ("file", "")]);
+    let mut laid = lay_out(&fixture, "").await;
+    let root = laid.root();
+    fs_err::remove_dir_all(root.join("a")).unwrap();
+    laid.workspace.ensure_directory("a/b").await.unwrap();
+    assert_eq!(mode(&root.join("a/b")), 0o777);
+
+    let outside = tempfile::tempdir().unwrap();
+    fs_err::remove_dir_all(root.join("a")).unwrap();
+    symlink(outside.path(), root.join("a")).unwrap();
+    laid.workspace.ensure_directory("a/b").await.unwrap();
+    assert_eq!(fs_err::read_dir(outside.path()).unwrap().count(), 0);
+    assert!(laid.workspace.ensure_directory("file/x").await.is_err());
+    assert!(laid.workspace.ensure_directory("../x").await.is_err());
+}
+
+#[tokio::test]
+async fn files_of_any_mode_are_settled_without_changing_the_diff() {
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    let mut laid = lay_out(&fixture, "").await;
+    let root = laid.root();
+    fs_err::create_dir(root.join("d")).unwrap();
+    fs_err::write(root.join("d/x"), "x").unwrap();
+    fs_err::set_permissions(root.join("d/x"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    fs_err::set_permissions(root.join("d"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let before = laid.diff().await;
+    assert_eq!(laid.workspace.settle().await.unwrap(), Tidied::Done);
+    assert_eq!(
+        (mode(&root.join("d")), mode(&root.join("d/x"))),
+        (0o777, 0o666)
+    );
+    assert_eq!(laid.diff().await, before);
+}
+
+/// Something a step may do.
+#[derive(Debug, Clone)]
+enum Edit {
+    Write(usize, Vec<u8>),
+    Remove(usize),
+    Rename(usize, usize),
+    Link(usize, usize),
+    Executable(usize),
+    Directory(usize),
+    Repository(usize),
+}
+
+/// Names that are easy to get wrong; some are inside of others, so files become directories and back.
+fn names() -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = [
+        "a",
+        "a/b",
+        "a/b/c",
+        "dir/one",
+        "dir/two.txt",
+        "with space",
+        "with\ttab",
+        "with\"quote",
+        "new\nline",
+        "ümläut",
+        "-dash",
+        ".gitignore",
+        ".gitattributes",
+        "dir/.gitignore",
+        "ignored.log",
+        "dir/ignored.log",
+        "crlf.txt",
+        "empty",
+        "b\\ackslash",
+        "A",
+    ]
+    .iter()
+    .map(|name| name.as_bytes().to_vec())
+    .collect();
+    names.push(b"not\xffutf8".to_vec());
+    names.push([b'x'; 200].to_vec());
+    names
+}
+
+fn content() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        Just(Vec::new()),
+        Just(b"*.log\n".to_vec()),
+        Just(b"* text=auto\n*.txt text eol=crlf\n".to_vec()),
+        Just(b"one\r\ntwo\r\n".to_vec()),
+        Just(b"no newline at the end".to_vec()),
+        prop::collection::vec(any::<u8>(), 0..300),
+        prop::collection::vec("[a-c]{1,3}\n", 0..30).prop_map(|lines| lines.concat().into_bytes()),
+    ]
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let name = 0..names().len();
+    prop_oneof![
+        6 => (name.clone(), content()).prop_map(|(n, c)| Edit::Write(n, c)),
+        2 => name.clone().prop_map(Edit::Remove),
+        2 => (name.clone(), name.clone()).prop_map(|(a, b)| Edit::Rename(a, b)),
+        1 => (name.clone(), name.clone()).prop_map(|(a, b)| Edit::Link(a, b)),
+        1 => name.clone().prop_map(Edit::Executable),
+        1 => name.clone().prop_map(Edit::Directory),
+        1 => name.prop_map(Edit::Repository),
+    ]
+}
+
+/// Does it in a tree; what is not possible there is left out, the same in every tree.
+fn perform(root: &Path, edit: &Edit) {
+    let names = names();
+    let at = |n: usize| root.join(std::ffi::OsStr::from_bytes(&names[n]));
+    let clear = |path: &Path| {
+        for parent in path.ancestors().skip(1).take_while(|p| *p != root) {
+            if parent.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
+                fs_err::remove_file(parent).unwrap();
+            }
+        }
+        if path.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+            fs_err::remove_dir_all(path).unwrap();
+        } else {
+            let _ = fs_err::remove_file(path);
+        }
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+    };
+    match edit {
+        Edit::Write(n, content) => {
+            clear(&at(*n));
+            fs_err::write(at(*n), content).unwrap();
+        }
+        Edit::Remove(n) => clear(&at(*n)),
+        Edit::Rename(from, to) => {
+            let path = at(*from);
+            if path.symlink_metadata().is_ok_and(|m| m.is_file()) && from != to {
+                let content = fs_err::read(&path).unwrap();
+                clear(&path);
+                clear(&at(*to));
+                fs_err::write(at(*to), content).unwrap();
+            }
+        }
+        Edit::Link(n, to) => {
+            clear(&at(*n));
+            symlink(std::ffi::OsStr::from_bytes(&names[*to]), at(*n)).unwrap();
+        }
+        Edit::Executable(n) => {
+            if at(*n).symlink_metadata().is_ok_and(|m| m.is_file()) {
+                fs_err::set_permissions(at(*n), std::fs::Permissions::from_mode(0o777)).unwrap();
+            }
+        }
+        Edit::Directory(n) => {
+            clear(&at(*n));
+            fs_err::create_dir(at(*n)).unwrap();
+        }
+        Edit::Repository(n) => {
+            clear(&at(*n));
+            fs_err::create_dir(at(*n)).unwrap();
+            git_in(&at(*n), &["init", "--quiet"]);
+            fs_err::write(at(*n).join("inner"), "x").unwrap();
+            git_in(&at(*n), &["add", "inner"]);
+            let date = "2020-01-01T00:00:00Z";
+            let status = std::process::Command::new("git")
+                .args([
+                    "-c",
+                    "user.name=A",
+                    "-c",
+                    "user.email=a@b",
+                    "commit",
+                    "--quiet",
+                    "-m",
+                    "c",
+                ])
+                .env("GIT_AUTHOR_DATE", date)
+                .env("GIT_COMMITTER_DATE", date)
+                .current_dir(at(*n))
+                .status()
+                .unwrap();
+            assert!(status.success());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_diff_equals_that_of_plain_git(
+        before in prop::collection::vec(edit().prop_filter("base has plain files", |e| !matches!(e, Edit::Repository(_))), 1..16),
+        steps in prop::collection::vec(prop::collection::vec(edit(), 0..6), 1..3),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let fixture = Fixture::new();
+            for edit in &before {
+                perform(&fixture.path, edit);
+            }
+            // Everything in the base, ignored or not, as it is.
+            fixture.git(&["-c", "core.attributesFile=/dev/null", "add", "--all", "--force"]);
+            fixture.commit("base");
+            let parent = tempfile::tempdir().unwrap();
+            git_in(parent.path(), &["clone", "--quiet", fixture.path.to_str().unwrap(), "clone"]);
+            let clone = parent.path().join("clone");
+            let mut laid = lay_out(&fixture, "").await;
+            for edits in &steps {
+                for edit in edits {
+                    perform(&clone, edit);
+                    perform(&laid.root(), edit);
+                }
+                git_in(&clone, &["add", "--all"]);
+                let expected = git_in(&clone, &["diff", "--cached", "--no-prefix", "--binary"]);
+                let found = laid.workspace.diff(DIFF_LIMIT).await.unwrap();
+                assert_eq!(
+                    String::from_utf8_lossy(&found),
+                    String::from_utf8_lossy(&expected)
+                );
+                assert!(found == expected);
+            }
+        });
+    }
+}

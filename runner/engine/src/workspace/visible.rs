@@ -1,0 +1,125 @@
+//! The repository that steps see in `/work/.git`: theirs to use and to break.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Workspace, disk_fault, tree};
+use crate::fault::Fault;
+use crate::repository::Origin;
+use crate::sandbox::BindMount;
+
+/// Where the source's object directories are mounted in containers.
+const OBJECTS: &str = "/.capstan-objects";
+
+impl Workspace {
+    pub(super) async fn make_git_visible(&mut self, origin: &Origin) -> Result<(), Fault> {
+        let failed = |error: io::Error| disk_fault("creating workspace", &error);
+        let directory = self.root.join(".git");
+        let targets: Vec<PathBuf> = (0..origin.objects.len())
+            .map(|n| PathBuf::from(format!("{OBJECTS}/{n}")))
+            .collect();
+        // No process of a step has run yet, so plain paths are safe here.
+        write(&directory, origin, &targets).map_err(failed)?;
+        fs_err::copy(self.git_dir().join("index"), directory.join("index")).map_err(failed)?;
+        if self.base != self.base_rev {
+            self.hide_missing(&directory).await?;
+        }
+        let handle = tree::open(&directory).map_err(failed)?;
+        let _ours = tree::open_up(&handle).map_err(failed)?;
+        fs_err::set_permissions(&directory, std::fs::Permissions::from_mode(0o777))
+            .map_err(failed)?;
+
+        for (source, target) in origin.objects.iter().zip(&targets) {
+            let target = target.to_string_lossy().into_owned();
+            let alternates = source.join("info/alternates");
+            self.mounts.push(BindMount {
+                source: source.clone(),
+                target: target.clone(),
+                read_only: true,
+            });
+            if alternates.exists() {
+                // It names paths of the host; all of them are mounted and listed anyway.
+                let nothing = self.home.join("no-alternates");
+                fs_err::write(&nothing, "").map_err(failed)?;
+                fs_err::set_permissions(&nothing, std::fs::Permissions::from_mode(0o644))
+                    .map_err(failed)?;
+                self.mounts.push(BindMount {
+                    source: nothing,
+                    target: format!("{target}/info/alternates"),
+                    read_only: true,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what was not laid out to the index of the steps, marked as absent on purpose.
+    async fn hide_missing(&mut self, directory: &Path) -> Result<(), Fault> {
+        let index = directory.join("index");
+        let there = self
+            .run("ls-files")
+            .arg("-z")
+            .output(super::DIFF_LIMIT)
+            .await?;
+        let there: std::collections::HashSet<&[u8]> = there.split(|&byte| byte == 0).collect();
+        let all = self
+            .run("ls-tree")
+            .args(["-r", "-z", "--full-tree", &self.base_rev])
+            .output(super::DIFF_LIMIT)
+            .await?;
+        let (mut entries, mut names) = (Vec::new(), Vec::new());
+        for line in all.split(|&byte| byte == 0) {
+            let Some(tab) = line.iter().position(|&byte| byte == b'\t') else {
+                continue;
+            };
+            let name = &line[tab + 1..];
+            if !there.contains(name) {
+                entries.extend_from_slice(line);
+                entries.push(0);
+                names.extend_from_slice(name);
+                names.push(0);
+            }
+        }
+        self.run("update-index")
+            .env("GIT_INDEX_FILE", &index)
+            .args(["-z", "--index-info"])
+            .input(entries)
+            .run()
+            .await?;
+        self.run("update-index")
+            .env("GIT_INDEX_FILE", &index)
+            .args(["-z", "--skip-worktree", "--stdin"])
+            .input(names)
+            .run()
+            .await?;
+        Ok(())
+    }
+}
+
+fn write(directory: &Path, origin: &Origin, objects: &[PathBuf]) -> io::Result<()> {
+    fs_err::create_dir(directory)?;
+    let mut settings = vec![
+        ("user.name", "Sourcegraph".to_owned()),
+        ("user.email", "batch-changes@sourcegraph.com".to_owned()),
+    ];
+    if let Some(url) = &origin.url {
+        settings.push(("remote \"origin\".url", url.clone()));
+    }
+    crate::git::layout(directory, objects, &origin.object_format, &settings)?;
+    let head = if origin.branch.is_empty() {
+        format!("{}\n", origin.rev)
+    } else {
+        // A packed ref is a line, not a path that a name could lead astray.
+        fs_err::write(
+            directory.join("packed-refs"),
+            format!("{} refs/heads/{}\n", origin.rev, origin.branch),
+        )?;
+        format!("ref: refs/heads/{}\n", origin.branch)
+    };
+    fs_err::write(directory.join("HEAD"), head)?;
+    if let Some(shallow) = &origin.shallow {
+        fs_err::write(directory.join("shallow"), shallow)?;
+    }
+    Ok(())
+}
