@@ -1,1 +1,0 @@
-//! From a workspace's last result to changeset specs.

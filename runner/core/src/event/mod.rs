@@ -1,0 +1,190 @@
+//! The JSON lines that tell of a run's progress.
+//!
+//! They are what `batch exec` and `--format json` print and what Sourcegraph reads, so operations, statuses and
+//! keys are those of facts/batch-spec.md 7.
+
+mod json;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::result::StepResult;
+use crate::value::Outputs;
+
+/// Something that happened in a run. Steps are numbered from 1.
+///
+/// Each variant is one pair of operation and status; what it carries is the line's metadata.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(
+    missing_docs,
+    reason = "the names are the wire's, and the table of facts 7 tells them"
+)]
+pub enum Event {
+    ParsingBatchSpecStarted,
+    ParsingBatchSpecSuccess,
+    ParsingBatchSpecFailure {
+        error: String,
+    },
+
+    ResolvingNamespaceStarted,
+    ResolvingNamespaceSuccess {
+        namespace_id: String,
+    },
+
+    PreparingDockerImagesStarted,
+    PreparingDockerImagesProgress {
+        done: usize,
+        total: usize,
+    },
+    PreparingDockerImagesSuccess,
+
+    DeterminingWorkspaceTypeStarted,
+    DeterminingWorkspaceTypeSuccess {
+        kind: WorkspaceKind,
+    },
+
+    DeterminingWorkspacesStarted,
+    DeterminingWorkspacesSuccess {
+        unsupported: usize,
+        ignored: usize,
+        repositories: usize,
+        workspaces: usize,
+    },
+
+    CheckingCacheStarted,
+    CheckingCacheSuccess {
+        cached_specs_found: usize,
+        tasks_to_execute: usize,
+    },
+
+    /// There is neither a start nor a failure of it.
+    ExecutingTasksSuccess,
+
+    ExecutingTaskStarted {
+        task: TaskId,
+    },
+    ExecutingTaskSuccess {
+        task: TaskId,
+    },
+    ExecutingTaskFailure {
+        task: TaskId,
+        error: String,
+    },
+
+    /// Steps before `start_step` have a cached result.
+    TaskSkippingSteps {
+        task: TaskId,
+        start_step: usize,
+    },
+    TaskStepSkipped {
+        task: TaskId,
+        step: usize,
+    },
+
+    TaskPreparingStepStarted {
+        task: TaskId,
+        step: usize,
+    },
+    TaskPreparingStepSuccess {
+        task: TaskId,
+        step: usize,
+    },
+    TaskPreparingStepFailure {
+        task: TaskId,
+        step: usize,
+        error: String,
+    },
+
+    TaskStepStarted {
+        task: TaskId,
+        step: usize,
+        env: BTreeMap<String, String>,
+    },
+    /// `out` is whole lines, each begun by `stdout: ` or `stderr: ` and ended by a line break.
+    TaskStepProgress {
+        task: TaskId,
+        step: usize,
+        out: String,
+    },
+    /// The diff is always sent as text, as upstream does it (facts/batch-spec.md 9, item 2).
+    TaskStepSuccess {
+        task: TaskId,
+        step: usize,
+        diff: Vec<u8>,
+        outputs: Outputs,
+    },
+    /// The exit code of a step that did not come to run is -1.
+    TaskStepFailure {
+        task: TaskId,
+        step: usize,
+        error: String,
+        exit_code: i32,
+    },
+
+    /// Only for a task with a diff.
+    TaskBuildChangesetSpecs {
+        task: TaskId,
+    },
+
+    /// The result of one step, to be kept by the server under `key`.
+    CacheAfterStepResult {
+        key: String,
+        value: Box<StepResult>,
+    },
+
+    LogFileKept {
+        path: String,
+    },
+
+    UploadingChangesetSpecsStarted {
+        total: usize,
+    },
+    UploadingChangesetSpecsProgress {
+        done: usize,
+        total: usize,
+    },
+    UploadingChangesetSpecsSuccess {
+        ids: Vec<String>,
+    },
+
+    CreatingBatchSpecStarted,
+    CreatingBatchSpecSuccess {
+        preview_url: String,
+    },
+    CreatingBatchSpecFailure {
+        error: String,
+    },
+
+    ApplyingBatchSpecStarted,
+    ApplyingBatchSpecSuccess {
+        batch_change_url: String,
+    },
+
+    /// The last line of a run that failed.
+    BatchSpecExecutionFailure {
+        error: String,
+    },
+
+    DockerWatchDogFailure {
+        error: String,
+    },
+}
+
+/// The name that the events of one task share: opaque, made by whoever runs the task.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct TaskId(pub String);
+
+/// How workspaces reach containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum WorkspaceKind {
+    /// A host directory is mounted.
+    Bind,
+    /// A volume is mounted.
+    Volume,
+}
