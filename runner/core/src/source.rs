@@ -1,1 +1,0 @@
-//! Places in a document, and errors that point at them.

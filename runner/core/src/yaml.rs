@@ -1,1 +1,0 @@
-//! YAML read as go-yaml v3 reads it, with places.
