@@ -88,21 +88,17 @@ impl<'a> Reader<'a> {
         let mut header = self.header();
         let mut hunks_at = None;
         let (mut added, mut removed) = (0, 0);
-        while !self.rest().is_empty() && !self.rest().starts_with(SECTION) {
-            if self.rest().starts_with(b"@@ ") && !header.binary {
-                let hunk = Hunk::read(self.rest()).map_err(|source| DiffError::Hunk {
-                    line: self.line,
-                    source,
-                })?;
-                hunks_at.get_or_insert(self.at - start);
-                added += hunk.added;
-                removed += hunk.removed;
-                self.advance(hunk.len, hunk.lines);
-            } else {
-                let (line, _) = next_line(self.rest());
-                self.advance(line.len(), 1);
-            }
+        while !header.binary && self.rest().starts_with(b"@@ ") {
+            let hunk = Hunk::read(self.rest()).map_err(|source| DiffError::Hunk {
+                line: self.line,
+                source,
+            })?;
+            hunks_at.get_or_insert(self.at - start);
+            added += hunk.added;
+            removed += hunk.removed;
+            self.advance(hunk.len, hunk.lines);
         }
+        self.skip_to_section();
         let raw = &self.bytes[start..self.at];
         let (old_name, new_name) = header
             .names()

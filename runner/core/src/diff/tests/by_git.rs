@@ -160,9 +160,9 @@ impl Directory {
         let output = Command::new("git")
             .args(arguments)
             .current_dir(&self.0)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env_remove("GIT_DIR")
             .output()
             .unwrap();
         assert!(
@@ -224,8 +224,32 @@ fn name_status(output: &[u8]) -> Vec<(char, Vec<u8>, Vec<u8>)> {
     entries
 }
 
+/// What `git diff --numstat -z` says: lines added and removed, `None` for binary files. Empty if there is a
+/// changed type, which it counts as one file and the diff as two sections.
+fn num_stat(output: &[u8], sections: usize) -> Vec<Option<(u64, u64)>> {
+    let number = |text: &[u8]| str::from_utf8(text).unwrap().parse().ok();
+    let mut fields = output.split(|byte| *byte == 0);
+    let mut entries = Vec::new();
+    while let Some(field) = fields.next().filter(|field| !field.is_empty()) {
+        let mut columns = field.splitn(3, |byte| *byte == b'\t');
+        let added = columns.next().and_then(number);
+        let removed = columns.next().and_then(number);
+        entries.push(added.zip(removed));
+        if columns.next() == Some(b"") {
+            // A renamed file: its two names follow.
+            fields.next();
+            fields.next();
+        }
+    }
+    if entries.len() == sections {
+        entries
+    } else {
+        Vec::new()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn agrees_with_name_status_and_numstat(
@@ -261,6 +285,15 @@ proptest! {
             (letter, section.old_name.to_vec(), section.new_name.to_vec())
         }).collect();
         prop_assert_eq!(parsed, status);
+
+        let numbers = directory.git(&["diff", "--cached", "--numstat", "-z"]);
+        for (section, numbers) in diff.sections.iter().zip(num_stat(&numbers, diff.sections.len())) {
+            // Of a file that was only renamed or changed its mode, the diff does not say if it is binary.
+            if section.raw.windows(7).any(|bytes| bytes == b"\nindex ") {
+                let parsed = (!section.binary).then_some((section.added, section.removed));
+                prop_assert_eq!(parsed, numbers);
+            }
+        }
 
         let raw: Vec<u8> = diff.sections.iter().flat_map(|section| section.raw).copied().collect();
         prop_assert_eq!(&raw, &text, "sections cover the diff");
