@@ -49,6 +49,11 @@ impl Laid {
     }
 }
 
+fn text_of(directory: &Path, arguments: &[&str]) -> String {
+    let output = String::from_utf8(git_in(directory, arguments)).unwrap();
+    output.trim().to_owned()
+}
+
 fn mode(path: &Path) -> u32 {
     fs_err::symlink_metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -214,12 +219,7 @@ async fn steps_find_a_clean_repository() {
     let laid = lay_out(&fixture, "").await;
     assert_eq!(mode(&laid.root().join(".git/index")), 0o666);
     assert_eq!(visible_status(&laid), "");
-    let text = |arguments: &[&str]| {
-        String::from_utf8(git_in(&laid.root(), arguments))
-            .unwrap()
-            .trim()
-            .to_owned()
-    };
+    let text = |arguments: &[&str]| text_of(&laid.root(), arguments);
     assert_eq!(text(&["symbolic-ref", "HEAD"]), "refs/heads/main");
     assert_eq!(text(&["rev-parse", "HEAD"]), fixture.rev("HEAD"));
     assert_eq!(
@@ -277,6 +277,13 @@ async fn borrowed_objects_are_mounted_too() {
     assert_eq!(laid.diff().await, "");
 }
 
+/// Gives a file another time, so that git has to look at its content.
+fn touch(file: &Path) {
+    let file = fs_err::File::options().append(true).open(file).unwrap();
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(100);
+    file.file().set_modified(later).unwrap();
+}
+
 /// Puts everything into the workspace that could make git run a program, and a file that each would leave.
 fn booby_trap(root: &Path, trap: &Path) {
     let run = |name: &str| format!("touch {}/{name}; cat", trap.display());
@@ -311,8 +318,7 @@ fn booby_trap(root: &Path, trap: &Path) {
             fs_err::write(directory.join("f"), "before").unwrap();
             git_in(&directory, &["add", "f"]);
             git_in(&directory, &["commit", "--quiet", "-m", "c"]);
-            // Stale, so that a status would have to look at the content.
-            fs_err::write(directory.join("f"), "after it all").unwrap();
+            touch(&directory.join("f"));
         }
         fs_err::write(
             directory.join(".gitattributes"),
@@ -356,8 +362,7 @@ async fn nothing_of_a_hostile_workspace_runs() {
         let diff = laid.diff().await;
         assert!(diff.contains("+++ nested\n"), "{diff}");
         assert!(diff.contains("Subproject commit"), "{diff}");
-        let nested = laid.root().join("nested/f");
-        fs_err::write(nested, format!("round {round}")).unwrap();
+        touch(&laid.root().join("nested/f"));
     }
     let ran: Vec<_> = fs_err::read_dir(trap.path())
         .unwrap()
@@ -365,11 +370,17 @@ async fn nothing_of_a_hostile_workspace_runs() {
         .collect();
     assert!(ran.is_empty(), "{ran:?}");
 
-    // The trap does work: git without our care falls into it.
-    let _ = std::process::Command::new("git")
-        .args(["status"])
-        .current_dir(laid.root().join("nested"))
-        .output();
+    // The trap does work: a git that starts another one in the nested repositories falls into it, although all
+    // settings of ours are handed on.
+    let exec_path = text_of(Path::new("/"), &["--exec-path"]);
+    let add = laid.workspace.git.isolated("add");
+    let _ = laid
+        .workspace
+        .environment(add)
+        .env("GIT_EXEC_PATH", exec_path)
+        .arg("--all")
+        .run()
+        .await;
     assert!(fs_err::read_dir(trap.path()).unwrap().next().is_some());
 }
 
