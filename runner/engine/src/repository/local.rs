@@ -178,6 +178,10 @@ async fn named(
     name: &str,
 ) -> Result<(String, String), Fault> {
     let short = wanted.strip_prefix("refs/heads/").unwrap_or(wanted);
+    // Names only: `main~1` and its like are expressions, which no remote would understand either.
+    if short.contains(['~', '^', ':', '?', '*', '[', '\\']) || short.contains("@{") {
+        return Err(super::no_such_branch(wanted, name));
+    }
     for (reference, is_branch) in [
         (format!("refs/heads/{short}"), true),
         (format!("refs/remotes/origin/{short}"), true),

@@ -179,10 +179,7 @@ impl Remote<'_> {
             return Ok(());
         }
         let exact = format!("+{id}:refs/capstan/{id}");
-        let refused = match self.fetch(&[&exact], progress).await {
-            Ok(()) => None,
-            Err(fault) => Some(fault),
-        };
+        let refused = self.fetch(&[&exact], progress).await.err();
         if self.has(id).await? {
             return Ok(());
         }

@@ -223,7 +223,15 @@ mod tests {
             ["", "ext::sh -c id", "ftp://u:p@h/x", "ssh://-oProxyCommand=id/x", "https://h/a#", "a@-h:x", "https://h/a b"]
                 .map(|text| parse(text).unwrap_err().to_string())
                 .join("\n"),
-            @""
+            @r"
+        the name of a repository is empty
+        ext::sh -c id: ext URLs are not supported: use https, http, ssh, git or file, or user@host:path
+        ftp://h/x: ftp URLs are not supported: use https, http, ssh, git or file, or user@host:path
+        ssh://-oProxyCommand=id/x: the host must not start with a dash
+        https://h/a: a branch, a tag or a commit must follow the #
+        a@-h:x: the host must not start with a dash
+        https://h/a b: white space must be written as %20
+        "
         );
     }
 }

@@ -10,6 +10,7 @@
 
 mod checkout;
 pub(crate) mod tree;
+mod unchanged;
 mod visible;
 
 use std::io;
@@ -118,6 +119,9 @@ impl Workspace {
     /// The cumulative diff against the base: what `git add --all` and
     /// `git diff --cached --no-prefix --binary` print, byte for byte (`facts/batch-spec.md` 3.6).
     ///
+    /// One thing is decided where git's answer depends on the clock: a file with the very bytes it has in the base is
+    /// unchanged, even if `.gitattributes` would store it otherwise today.
+    ///
     /// A step can leave things that git waits for, such as a named pipe called `.gitignore`: give it a deadline.
     ///
     /// # Errors
@@ -140,6 +144,9 @@ impl Workspace {
                 }
                 _ => error.into_fault(CONTEXT),
             })?;
+        self.forget_conversions()
+            .await
+            .map_err(|error| error.into_fault(CONTEXT))?;
         self.run("diff")
             .args(["--cached", "--no-prefix", "--binary"])
             .args([
@@ -267,7 +274,6 @@ fn settings() -> Vec<(&'static str, String)> {
         ("core.abbrev", "7"),
         // Nothing of a workspace outlives a crash, so there is no need to wait for the disk.
         ("core.fsync", "none"),
-        ("core.fsyncObjectFiles", "false"),
     ]
     .map(|(key, value)| (key, value.to_owned()))
     .into()

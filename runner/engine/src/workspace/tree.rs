@@ -303,6 +303,63 @@ mod tests {
         );
     }
 
+    /// Runs as another user in a process of its own, see the test below.
+    #[test]
+    #[ignore = "started by another test"]
+    fn as_somebody_else() {
+        let parent = PathBuf::from(std::env::var_os("CAPSTAN_TEST_TREE").unwrap());
+        let parent = open(&parent).unwrap();
+        let tree = open_child(&parent, "tree".as_ref()).unwrap();
+        let expected = |example: &str| Tidied::NeedsReclaim {
+            entries: 1,
+            example: example.into(),
+        };
+        assert_eq!(open_up(&tree).unwrap(), expected("theirs"));
+        assert_eq!(
+            remove(&parent, "tree".as_ref()).unwrap(),
+            expected("theirs/file")
+        );
+        assert!(tree.symlink_metadata("ours").is_err());
+    }
+
+    #[test]
+    fn what_belongs_to_somebody_else_is_reported() {
+        use std::os::unix::process::CommandExt as _;
+        const NOBODY: u32 = 65534;
+        if !rustix::process::geteuid().is_root() {
+            return; // Only root can make files of another user.
+        }
+        let parent = tempfile::tempdir().unwrap();
+        let tree = parent.path().join("tree");
+        fs_err::create_dir_all(tree.join("theirs")).unwrap();
+        fs_err::write(tree.join("theirs/file"), "").unwrap();
+        fs_err::write(tree.join("ours"), "").unwrap();
+        set(&tree.join("theirs"), 0o755);
+        set(&tree.join("theirs/file"), 0o600);
+        set(parent.path(), 0o755);
+        for path in [parent.path().to_owned(), tree.clone(), tree.join("ours")] {
+            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        // The directory itself may be written by all, as if it had been opened up before.
+        set(&tree.join("theirs"), 0o755);
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--ignored",
+                "--exact",
+                "workspace::tree::tests::as_somebody_else",
+            ])
+            .env("CAPSTAN_TEST_TREE", parent.path())
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains("1 passed"),
+            "{text}"
+        );
+    }
+
     #[test]
     fn trees_deeper_than_a_path_is_long_are_walked_and_removed() {
         let parent = tempfile::tempdir().unwrap();
