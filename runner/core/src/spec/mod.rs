@@ -1,6 +1,28 @@
 //! The batch spec: its form in memory, how it is read, and what is checked.
 
+mod decode;
+mod decode_step;
+mod decode_template;
+mod decoder;
+mod email;
+mod fields;
+mod json;
+mod mount_check;
+mod parse;
+pub(crate) mod step_json;
+mod suggest;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
+
+pub use decoder::Spans;
+pub use fields::{GlobField, Scope, TemplateField};
+pub use mount_check::{MountError, ResolvedMount, check_mounts};
+pub use parse::{
+    CheckGlob, CheckTemplate, FieldError, ParseOptions, Parsed, UnsupportedVersion, parse,
+};
 
 /// A whole batch spec (facts/batch-spec.md 1.3).
 #[derive(Debug, Clone, Default, PartialEq)]
