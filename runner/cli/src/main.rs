@@ -1,3 +1,68 @@
-//! The `capstan` command.
+//! The `capstan` command: arguments, configuration, printing, exit codes. What happens in between is the
+//! engine's.
 
-fn main() {}
+mod apply;
+mod args;
+mod commands;
+mod config;
+mod failure;
+mod interrupt;
+mod jobs;
+mod printer;
+mod report;
+mod results;
+mod sources;
+mod spec_file;
+mod summary;
+mod workplace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Cli;
+use crate::config::Environment;
+use crate::failure::{Exit, Failed};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::of_process();
+    log_to_stderr(cli.verbose, &environment);
+    let exit = match run(cli, &environment) {
+        Ok(exit) => exit,
+        Err(failed) => {
+            printer::failure(&failed);
+            failed.exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run(cli: Cli, environment: &Environment) -> Result<Exit, Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::environment(format!("starting the runtime: {error}")))?;
+    let ended = runtime.block_on(commands::run(cli, environment));
+    // A blocked read of standard input must not hold the program back.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Diagnostics for those who look after Capstan itself; `CAPSTAN_LOG` takes a filter such as `capstan_engine=debug`.
+fn log_to_stderr(verbose: u8, environment: &Environment) {
+    let default = match verbose {
+        0 | 1 => "warn",
+        2 => "info,capstan_engine=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::new(environment.get("CAPSTAN_LOG").unwrap_or(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(printer::live() && environment.get("NO_COLOR").is_none())
+        .without_time()
+        .init();
+}

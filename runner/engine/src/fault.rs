@@ -42,6 +42,17 @@ impl Fault {
         }
     }
 
+    /// A failure of the file system, which no other workspace would be spared.
+    pub fn disk(doing: &str, error: &std::io::Error) -> Self {
+        let fault = Self::environment(format!("{doing}: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                fault.hint("free some disk space and run again")
+            }
+            _ => fault,
+        }
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -13,6 +13,7 @@ pub mod docker;
 pub mod fault;
 pub mod git;
 pub mod repository;
+pub mod run;
 pub mod sandbox;
 pub mod state;
 pub mod workspace;

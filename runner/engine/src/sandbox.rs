@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 
@@ -157,6 +157,23 @@ pub trait Sandbox: Send + Sync + 'static {
         &self,
         preparation: Preparation,
     ) -> impl Future<Output = Result<Self::Container, Fault>> + Send;
+}
+
+/// A sandbox together with what the step loop asks of the engine besides.
+pub trait Engine: Sandbox {
+    /// The image of this name, pulled if it is not there.
+    fn image(
+        &self,
+        name: &str,
+        platform: Option<&str>,
+    ) -> impl Future<Output = Result<Image, Fault>> + Send;
+
+    /// Gives all files of `directory` to the user that Capstan runs as, with root rights in a container of `image`.
+    fn reclaim(
+        &self,
+        image: &Image,
+        directory: &Path,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 /// A container between preparation and removal.

@@ -44,6 +44,15 @@ pub(crate) fn create_private(path: &Path) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
+/// Bytes that may still be written below `directory`.
+///
+/// # Errors
+/// What the file system says.
+pub fn free_space(directory: &Path) -> io::Result<u64> {
+    let status = rustix::fs::statvfs(directory)?;
+    Ok(status.f_bavail.saturating_mul(status.f_frsize))
+}
+
 /// The mode of directories that only their owner may enter.
 pub(crate) fn private() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o700)

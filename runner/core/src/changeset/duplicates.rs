@@ -17,7 +17,9 @@ pub struct DuplicateBranches {
 /// # Errors
 ///
 /// All branches that more than one spec of a repository has.
-pub fn check_unique_branches(specs: &[ChangesetSpec]) -> Result<(), DuplicateBranches> {
+pub fn check_unique_branches<'a>(
+    specs: impl IntoIterator<Item = &'a ChangesetSpec>,
+) -> Result<(), DuplicateBranches> {
     let mut counts = BTreeMap::new();
     for spec in specs {
         let key = (&spec.repository_name, spec.branch(), &spec.repository_id);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::BatchSpec;
+use super::Step;
 
 /// A mount whose path exists inside the spec's directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,25 +55,25 @@ pub enum MountError {
     },
 }
 
-/// Resolves all mounts, the first failure wins.
+/// Resolves the mounts of all steps, the first failure wins.
 ///
 /// `spec_dir` is the directory of the spec file. `resolve` makes a path absolute and free of symbolic
 /// links and fails with [`io::ErrorKind::NotFound`] where there is nothing; it is
 /// `std::fs::canonicalize`, given by the caller because this crate does not touch the disk.
 pub fn check_mounts(
-    spec: &BatchSpec,
+    steps: &[Step],
     spec_dir: &Path,
     resolve: &dyn Fn(&Path) -> io::Result<PathBuf>,
 ) -> Result<Vec<ResolvedMount>, MountError> {
     let mut resolved = Vec::new();
-    if spec.steps.iter().all(|step| step.mount.is_empty()) {
+    if steps.iter().all(|step| step.mount.is_empty()) {
         return Ok(resolved);
     }
     let root = resolve(spec_dir).map_err(|source| MountError::Directory {
         directory: spec_dir.to_owned(),
         source,
     })?;
-    for (index, step) in spec.steps.iter().enumerate() {
+    for (index, step) in steps.iter().enumerate() {
         for (mount, entry) in step.mount.iter().enumerate() {
             let (step, path) = (index + 1, entry.path.clone());
             let written = Path::new(&entry.path);

@@ -172,7 +172,7 @@ async fn ended(watch: Option<&Watch>) {
         None => false,
     };
     if !seen {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

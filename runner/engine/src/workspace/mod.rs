@@ -62,34 +62,14 @@ impl Workspace {
         origin: &Origin,
         layout: Layout<'_>,
     ) -> Result<Self, Fault> {
-        let failed = |error: io::Error| disk_fault("creating workspace", &error);
         let root = home.join("work");
-        crate::state::create_private(&home).map_err(failed)?;
-        for name in ["work", "git", "exec"] {
-            fs_err::create_dir(home.join(name)).map_err(failed)?;
-        }
-        let work = tree::open(&root).map_err(failed)?;
-        tree::open(&home)
-            .and_then(|home| home.set_permissions("work", Permissions::from_mode(0o777)))
-            .map_err(failed)?;
-        crate::git::layout(
-            &home.join("git"),
-            &origin.objects,
-            &origin.object_format,
-            &settings(),
-        )
-        .map_err(failed)?;
-        stand_in(&home.join("exec")).map_err(failed)?;
-
-        let mut workspace = Self {
-            git: git.clone(),
-            home,
-            root,
-            work,
-            base_rev: origin.rev.clone(),
-            base: origin.rev.clone(),
-            mounts: Vec::new(),
-        };
+        make_home(&home, origin)
+            .and_then(|()| {
+                fs_err::create_dir(&root)?;
+                tree::open(&home)?.set_permissions("work", Permissions::from_mode(0o777))
+            })
+            .map_err(|error| Fault::disk("creating workspace", &error))?;
+        let mut workspace = Self::over(git, home, root, origin)?;
         if layout.only.is_empty() {
             workspace.check_out_all().await?;
         } else {
@@ -99,6 +79,43 @@ impl Workspace {
             workspace.make_git_visible(origin).await?;
         }
         Ok(workspace)
+    }
+
+    /// Takes the working tree of `origin`, as it is, for the workspace (`facts/batch-spec.md` 4.4). Only the runner's
+    /// git directory is made, in the new directory `home`, and only that is removed again.
+    ///
+    /// # Errors
+    /// A fault of the workspace when there is no working tree, of the environment when the disk is full.
+    pub async fn in_place(git: &Git, home: PathBuf, origin: &Origin) -> Result<Self, Fault> {
+        let tree = origin.local.as_ref().filter(|local| !local.bare);
+        let root = tree.map(|local| local.top.clone()).ok_or_else(|| {
+            Fault::workspace(format!(
+                "{} has no working tree to run steps in",
+                origin.name
+            ))
+        })?;
+        make_home(&home, origin).map_err(|error| Fault::disk("creating workspace", &error))?;
+        let workspace = Self::over(git, home, root, origin)?;
+        workspace
+            .run("read-tree")
+            .arg(&workspace.base)
+            .run()
+            .await
+            .map_err(|error| error.into_fault("creating workspace: reading the commit"))?;
+        Ok(workspace)
+    }
+
+    fn over(git: &Git, home: PathBuf, root: PathBuf, origin: &Origin) -> Result<Self, Fault> {
+        let work = tree::open(&root).map_err(|error| Fault::disk("creating workspace", &error))?;
+        Ok(Self {
+            git: git.clone(),
+            home,
+            root,
+            work,
+            base_rev: origin.rev.clone(),
+            base: origin.rev.clone(),
+            mounts: Vec::new(),
+        })
     }
 
     /// The directory that becomes `/work`.
@@ -193,10 +210,10 @@ impl Workspace {
         let work = self
             .work
             .try_clone()
-            .map_err(|error| disk_fault("opening the workspace", &error))?;
+            .map_err(|error| Fault::disk("opening the workspace", &error))?;
         blocking(move || tree::open_up(&work))
             .await
-            .map_err(|error| disk_fault("opening up the files written by a step", &error))
+            .map_err(|error| Fault::disk("opening up the files written by a step", &error))
     }
 
     /// Makes the directory `path` in case an earlier step removed it. What stands in its way is left alone.
@@ -207,7 +224,7 @@ impl Workspace {
         let work = self
             .work
             .try_clone()
-            .map_err(|error| disk_fault("opening the workspace", &error))?;
+            .map_err(|error| Fault::disk("opening the workspace", &error))?;
         let names = path.to_owned();
         blocking(move || ensure(work, &names))
             .await
@@ -261,6 +278,21 @@ impl Workspace {
     fn unlock_index(&self) {
         let _ = fs_err::remove_file(self.git_dir().join("index.lock"));
     }
+}
+
+/// The private part of a workspace.
+fn make_home(home: &Path, origin: &Origin) -> io::Result<()> {
+    crate::state::create_private(home)?;
+    for name in ["git", "exec"] {
+        fs_err::create_dir(home.join(name))?;
+    }
+    crate::git::layout(
+        &home.join("git"),
+        &origin.objects,
+        &origin.object_format,
+        &settings(),
+    )?;
+    stand_in(&home.join("exec"))
 }
 
 /// What the runner's own git directories of workspaces are set to.
@@ -325,16 +357,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)))
-}
-
-fn disk_fault(context: &str, error: &io::Error) -> Fault {
-    let fault = Fault::environment(format!("{context}: {error}"));
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            fault.hint("free some disk space and run again")
-        }
-        _ => fault,
-    }
 }
 
 #[cfg(test)]

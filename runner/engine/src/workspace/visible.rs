@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Workspace, disk_fault, tree};
+use super::{Workspace, tree};
 use crate::fault::Fault;
 use crate::repository::Origin;
 use crate::sandbox::BindMount;
@@ -14,7 +14,7 @@ const OBJECTS: &str = "/.capstan-objects";
 
 impl Workspace {
     pub(super) async fn make_git_visible(&mut self, origin: &Origin) -> Result<(), Fault> {
-        let failed = |error: io::Error| disk_fault("creating workspace", &error);
+        let failed = |error: io::Error| Fault::disk("creating workspace", &error);
         let directory = self.root.join(".git");
         let targets: Vec<PathBuf> = (0..origin.objects.len())
             .map(|n| PathBuf::from(format!("{OBJECTS}/{n}")))

@@ -1,0 +1,250 @@
+//! The command line. Doc comments are the help text.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Runs batch changes: a batch spec in containers, diffs and changeset specs out.
+///
+/// Results go to standard output, progress and messages to standard error.
+#[derive(Debug, Parser)]
+#[command(
+    name = "capstan",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = EXIT_CODES
+)]
+pub(crate) struct Cli {
+    /// Settings file; default: ./capstan.toml if there is one, then the user's own.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Tells more on standard error; twice: even more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all workspaces done
+  1    at least one workspace failed; the others were finished and their results written
+  2    bad arguments, spec or configuration; nothing was run
+  3    the environment is not fit (Docker unreachable, no disk)
+  130  interrupted; containers and workspaces are cleaned up";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs, checks and shows batch specs.
+    #[command(
+        subcommand,
+        visible_alias = "batches",
+        aliases = ["batchchange", "batch-change", "batchchanges", "batch-changes"]
+    )]
+    Batch(Batch),
+    /// Tells what is wrong with this machine, and how to mend it.
+    Doctor(Doctor),
+    /// Prints a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Prints the manual page, or writes one page per command.
+    Man {
+        /// Directory to write all pages to, instead of printing the first.
+        #[arg(long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Batch {
+    /// Runs a batch spec here: on repositories given as arguments, or on those its `on` names.
+    Run(Box<Run>),
+    /// Runs the steps of one workspace for a Sourcegraph executor, in place of `src batch exec`.
+    ///
+    /// Takes the flags of `src batch exec`, with one dash or two. See `capstan batch exec -help`.
+    #[command(disable_help_flag = true)]
+    Exec {
+        /// Flags of `src batch exec`.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "FLAGS"
+        )]
+        flags: Vec<OsString>,
+    },
+    /// Checks a batch spec and points at every mistake.
+    Validate(Validate),
+    /// Shows what each step would run, without running anything.
+    Render(Render),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Spec {
+    /// Batch spec; `-` reads it from standard input.
+    #[arg(short = 'f', long = "file", value_name = "SPEC")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+
+    /// Prints the problems as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+
+    /// Local repositories (paths) or git URLs that replace the spec's `on`; `#REF` names a branch or commit.
+    #[arg(value_name = "REPO")]
+    pub(crate) repositories: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+
+    /// Prints the rendering as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+
+    /// Local repositories (paths) or git URLs that replace the spec's `on`; `#REF` names a branch or commit.
+    #[arg(value_name = "REPO")]
+    pub(crate) repositories: Vec<String>,
+
+    /// Writes DIR/changesets.json and DIR/<repository>/<branch>.patch, instead of printing the diffs.
+    #[arg(short, long, value_name = "DIR", help_heading = "Results")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Creates the branch and the commit in each local repository. Its working tree is not touched.
+    #[arg(long, help_heading = "Results")]
+    pub(crate) apply: bool,
+
+    /// With --apply: replaces branches that exist with another content.
+    #[arg(long, requires = "apply", help_heading = "Results")]
+    pub(crate) force: bool,
+
+    /// With --apply: also where the working tree has uncommitted changes, which are not part of the run.
+    #[arg(long, requires = "apply", help_heading = "Results")]
+    pub(crate) allow_dirty: bool,
+
+    /// How progress is shown: live, as plain lines, or as the JSON lines of `src batch exec`.
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Results")]
+    pub(crate) format: Format,
+
+    /// Runs every step, even where its result is known, and remembers nothing.
+    #[arg(long, help_heading = "Running")]
+    pub(crate) no_cache: bool,
+
+    /// Stops all workspaces when one fails.
+    #[arg(long, help_heading = "Running")]
+    pub(crate) fail_fast: bool,
+
+    /// Leaves the workspaces on disk and says where.
+    #[arg(long, help_heading = "Running")]
+    pub(crate) keep_workspaces: bool,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+}
+
+/// Flags for what `capstan.toml` and the environment can set, too.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SettingFlags {
+    /// Workspaces at a time; default: the engine's processors.
+    #[arg(short, long, value_name = "N", help_heading = "Running")]
+    pub(crate) jobs: Option<String>,
+
+    /// Longest run of one workspace, for example 90s, 30m, 1h.
+    #[arg(long, value_name = "DURATION", help_heading = "Running")]
+    pub(crate) timeout: Option<String>,
+
+    /// Longest run of one step.
+    #[arg(long, value_name = "DURATION", help_heading = "Running")]
+    pub(crate) step_timeout: Option<String>,
+
+    /// Processors that a step may use, for example 1.5.
+    #[arg(long, value_name = "N", help_heading = "Containers")]
+    pub(crate) cpus: Option<String>,
+
+    /// Memory that a step may use, for example 512MiB or 2g.
+    #[arg(long, value_name = "SIZE", help_heading = "Containers")]
+    pub(crate) memory: Option<String>,
+
+    /// Processes and threads that a step may have.
+    #[arg(long, value_name = "N", help_heading = "Containers")]
+    pub(crate) pids: Option<String>,
+
+    /// Network mode of the containers, as `docker run --network` takes it, for example none.
+    #[arg(long, value_name = "MODE", help_heading = "Containers")]
+    pub(crate) network: Option<String>,
+
+    /// Shows a host path to every step; read-only unless `:rw` is added. May be repeated.
+    #[arg(
+        long = "mount",
+        value_name = "HOST:CONTAINER[:rw]",
+        help_heading = "Containers"
+    )]
+    pub(crate) mounts: Vec<String>,
+
+    /// Platform of the containers, for example linux/arm64.
+    #[arg(long, value_name = "OS/ARCH", help_heading = "Containers")]
+    pub(crate) platform: Option<String>,
+
+    /// Runs steps as root instead of as the image's own user.
+    #[arg(long, help_heading = "Containers")]
+    pub(crate) run_as_root: bool,
+
+    /// Containers that are made ready before their step is due.
+    #[arg(long, value_name = "N", help_heading = "Containers")]
+    pub(crate) prepare_ahead: Option<String>,
+
+    /// Directory of cached repositories and step results.
+    #[arg(long, value_name = "DIR", help_heading = "Running")]
+    pub(crate) cache_dir: Option<String>,
+
+    /// Directory of workspaces and logs.
+    #[arg(long, value_name = "DIR", help_heading = "Running")]
+    pub(crate) state_dir: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Live on a terminal, plain elsewhere.
+    Auto,
+    /// One line for everything that happens.
+    Plain,
+    /// JSON lines on standard output.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Prints the findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+}

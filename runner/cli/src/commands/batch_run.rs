@@ -1,0 +1,197 @@
+//! `capstan batch run`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use capstan_engine::apply::Permission;
+use capstan_engine::run::{Job, Runner};
+use capstan_engine::sandbox::Engine;
+
+use crate::args::{Format, Run};
+use crate::config::{Config, Environment};
+use crate::failure::{Exit, Failed};
+use crate::jobs::{self, Plan};
+use crate::report::{JobLabel, Phase, Reporter, reporter};
+use crate::results::{self, Ended};
+use crate::spec_file::{self, Loaded};
+use crate::workplace::Workplace;
+use crate::{apply, interrupt, printer, summary};
+
+pub(super) async fn run(
+    args: Run,
+    config_file: Option<&Path>,
+    verbose: bool,
+    environment: &Environment,
+) -> Result<Exit, Failed> {
+    let begun = Instant::now();
+    let directory = std::env::current_dir().map_err(Failed::environment)?;
+    let config = Config::load(config_file, environment, &args.settings, &directory)?;
+    for warning in &config.warnings {
+        printer::warning(warning);
+    }
+    let reporter = reporter(args.format, verbose);
+    let loaded = parse(&args, reporter.as_ref())?;
+    let cancel = interrupt::token().map_err(Failed::environment)?;
+    let workplace = Workplace::open(&config, environment, &cancel, Arc::clone(&reporter)).await;
+    let ended = match &workplace {
+        Ok(workplace) => {
+            let inputs = Inputs {
+                args: &args,
+                config: &config,
+                environment,
+                directory: &directory,
+            };
+            let ended = execute(&inputs, &loaded, reporter.as_ref(), workplace, begun).await;
+            workplace.close().await;
+            ended
+        }
+        Err(_) => Ok(Exit::Environment),
+    };
+    reporter.finish();
+    let ended = workplace.and(ended);
+    if let Err(failed) = &ended {
+        reporter.phase(Phase::Failed {
+            error: &failed.message,
+        });
+    }
+    ended
+}
+
+struct Inputs<'a> {
+    args: &'a Run,
+    config: &'a Config,
+    environment: &'a Environment,
+    directory: &'a Path,
+}
+
+fn parse(args: &Run, reporter: &dyn Reporter) -> Result<Loaded, Failed> {
+    reporter.phase(Phase::Parsing);
+    let loaded = spec_file::load(&args.spec.file)
+        .map_err(Failed::from)
+        .and_then(Loaded::refuse_version_3)
+        .inspect_err(|failed| {
+            reporter.phase(Phase::ParsingFailed {
+                error: &failed.message,
+            })
+        })?;
+    reporter.phase(Phase::Parsed);
+    Ok(loaded)
+}
+
+async fn execute(
+    inputs: &Inputs<'_>,
+    loaded: &Loaded,
+    reporter: &dyn Reporter,
+    workplace: &Workplace,
+    begun: Instant,
+) -> Result<Exit, Failed> {
+    let Inputs {
+        args,
+        config,
+        environment,
+        directory,
+    } = inputs;
+    reporter.phase(Phase::Resolving);
+    let tell = {
+        let reporter = Arc::clone(&workplace.reporter);
+        move |line: &str| reporter.fetching(line)
+    };
+    let plan = jobs::plan(
+        loaded,
+        &args.repositories,
+        directory,
+        environment,
+        &workplace.tools,
+        tell,
+    );
+    let plan = tokio::select! {
+        plan = plan => plan?,
+        () = workplace.cancel.cancelled() => return Err(Failed::told(Exit::Interrupted)),
+    };
+    let Plan {
+        mut jobs,
+        repositories,
+        ignored,
+        warnings,
+    } = plan;
+    reporter.phase(Phase::Resolved {
+        repositories,
+        workspaces: jobs.len(),
+        ignored,
+    });
+    for warning in &warnings {
+        reporter.warn(warning);
+    }
+    reporter.jobs(jobs.iter().map(JobLabel::of).collect());
+
+    let runner = Arc::new(workplace.runner(config, !args.no_cache, args.keep_workspaces)?);
+    reporter.phase(Phase::CheckingCache);
+    let found = look_up(&runner, &mut jobs)?;
+    reporter.phase(Phase::CheckedCache {
+        found,
+        to_execute: jobs.len() - found,
+    });
+
+    let unknown = jobs
+        .iter()
+        .filter(|job| !is_known(job))
+        .map(|job| job.task.as_ref());
+    tokio::select! {
+        () = workplace.prepare_images(unknown, config.platform.as_deref()) => {}
+        () = workplace.cancel.cancelled() => {}
+    }
+
+    let tasks: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.task)).collect();
+    let origins: Vec<_> = jobs
+        .iter()
+        .map(|job| Arc::clone(job.base.origin()))
+        .collect();
+    let parallel = config.jobs.unwrap_or(workplace.processors);
+    let finished = runner.run(jobs, parallel, args.fail_fast).await;
+    reporter.phase(Phase::Executed);
+    reporter.finish();
+
+    let ended: Vec<Ended> = tasks
+        .into_iter()
+        .zip(origins)
+        .zip(finished)
+        .map(|((task, origin), finished)| Ended::of(task, origin, finished, &loaded.spec))
+        .collect();
+    let results = results::collect(&ended, &loaded.spec)?;
+    if let Some(output) = &args.output {
+        results::write(&directory.join(output), &results)?;
+    } else if args.format != Format::Json {
+        results::print(&results)?;
+    }
+    let applied = if args.apply {
+        let permission = Permission {
+            replace: args.force,
+            dirty: args.allow_dirty,
+        };
+        apply::apply(&results, &workplace.tools.git, permission).await
+    } else {
+        Vec::new()
+    };
+    summary::tell(&ended, &applied, args.output.as_deref(), begun.elapsed());
+    Ok(summary::exit(
+        &ended,
+        &applied,
+        workplace.cancel.is_cancelled(),
+    ))
+}
+
+/// Fills in what is known of each job; returns how many are known to the end.
+fn look_up<E: Engine>(runner: &Runner<E>, jobs: &mut [Job]) -> Result<usize, Failed> {
+    for (index, job) in jobs.iter_mut().enumerate() {
+        job.resume = runner.look_up(index, job).map_err(Failed::usage)?;
+    }
+    Ok(jobs.iter().filter(|job| is_known(job)).count())
+}
+
+/// Whether the result of the job's last step is known.
+fn is_known(job: &Job) -> bool {
+    job.resume
+        .as_ref()
+        .is_some_and(|resume| resume.result.step_index + 1 == job.task.steps.len())
+}

@@ -1,0 +1,34 @@
+//! `capstan batch validate`.
+
+use crate::args::Validate;
+use crate::failure::{Exit, Failed};
+use crate::printer;
+use crate::spec_file;
+
+pub(super) fn run(args: &Validate) -> Result<Exit, Failed> {
+    match spec_file::load(&args.spec.file) {
+        Ok(loaded) => {
+            if args.json {
+                printer::result_line("[]").map_err(Failed::environment)?;
+            } else {
+                let steps = loaded.spec.steps.len();
+                printer::result_line(format_args!(
+                    "{}: valid; batch change {:?} with {steps} {}",
+                    loaded.name,
+                    loaded.spec.name,
+                    if steps == 1 { "step" } else { "steps" },
+                ))
+                .map_err(Failed::environment)?;
+            }
+            Ok(Exit::Success)
+        }
+        Err(spec_file::LoadError::Read(failed)) => Err(failed),
+        Err(spec_file::LoadError::Invalid(problems)) => {
+            if args.json {
+                printer::result_line(problems.to_json()).map_err(Failed::environment)?;
+                return Ok(Exit::Usage);
+            }
+            Err(problems.into())
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Values as people write them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use capstan_engine::sandbox::BindMount;
+
+/// `90s`, `1h30m`, `1.5h`, `250ms`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    const WRONG: &str = "expected a duration such as 90s, 30m or 1h30m";
+    let mut total = 0.0;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or(WRONG)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| WRONG)?;
+        rest = &rest[digits..];
+        let letters = rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
+        total += number
+            * match &rest[..letters] {
+                "ms" => 0.001,
+                "s" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                _ => return Err(WRONG.to_owned()),
+            };
+        rest = &rest[letters..];
+    }
+    match Duration::try_from_secs_f64(total) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(WRONG.to_owned()),
+    }
+}
+
+/// `512MiB`, `2g`, `1000000`. As Docker has it, `k`, `kb`, `KiB` and so on are powers of 1024.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    const WRONG: &str = "expected a size such as 512MiB or 2g";
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| WRONG)?;
+    let unit = match text[digits..]
+        .trim()
+        .trim_end_matches("ib")
+        .trim_end_matches('b')
+    {
+        "" => 1_u64,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        "t" => 1 << 40,
+        _ => return Err(WRONG.to_owned()),
+    };
+    let bytes = number * unit as f64;
+    if bytes < 1.0 || bytes > u64::MAX as f64 {
+        Err(WRONG.to_owned())
+    } else {
+        Ok(bytes as u64)
+    }
+}
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number of at least 1".to_owned()),
+        Ok(count) => Ok(count),
+    }
+}
+
+pub(super) fn count_or_zero(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| "expected a whole number".to_owned())
+}
+
+pub(super) fn pids(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        // The container's first process and the one that waits at the gate count too.
+        Ok(count) if count >= 4 => Ok(count),
+        _ => Err("expected a whole number of at least 4".to_owned()),
+    }
+}
+
+pub(super) fn cpus(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(count) if count.is_finite() && count >= 0.01 => Ok(count),
+        _ => Err("expected a number of processors such as 2 or 0.5".to_owned()),
+    }
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// `HOST:CONTAINER`, `HOST:CONTAINER:ro`, `HOST:CONTAINER:rw`; a relative HOST starts from `directory`.
+pub(super) fn mount(text: &str, directory: &Path) -> Result<BindMount, String> {
+    const WRONG: &str = "expected HOST:CONTAINER or HOST:CONTAINER:rw, CONTAINER absolute";
+    let (paths, read_only) = match text.strip_suffix(":rw") {
+        Some(paths) => (paths, false),
+        None => (text.strip_suffix(":ro").unwrap_or(text), true),
+    };
+    let (host, container) = paths.rsplit_once(':').ok_or(WRONG)?;
+    if host.is_empty() || !container.starts_with('/') {
+        return Err(WRONG.to_owned());
+    }
+    let source = fs_err::canonicalize(directory.join(host)).map_err(|error| error.to_string())?;
+    Ok(BindMount {
+        source,
+        target: container.to_owned(),
+        read_only,
+    })
+}

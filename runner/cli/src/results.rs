@@ -1,0 +1,204 @@
+//! What a run hands back: changeset specs and patches, printed, written, or applied.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use capstan_core::changeset::{self, ChangesetSpec, ImportedChangeset};
+use capstan_core::diff::{Diff, Encoding, render_stat};
+use capstan_core::spec::BatchSpec;
+use capstan_core::task::Task;
+use capstan_engine::repository::Origin;
+use capstan_engine::run::{Cause, Failure, Finished, Outcome};
+
+use crate::failure::Failed;
+use crate::printer;
+
+/// A job that is over.
+pub(crate) struct Ended {
+    pub(crate) task: Arc<Task>,
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) outcome: Outcome,
+    pub(crate) log: Option<PathBuf>,
+    pub(crate) workspace: Option<PathBuf>,
+    pub(crate) elapsed: Duration,
+    /// Its changesets; none if it failed or nothing changed.
+    pub(crate) changesets: Vec<ChangesetSpec>,
+}
+
+impl Ended {
+    /// Builds the job's changesets. Templates that do not render make it a failed one.
+    pub(crate) fn of(
+        task: Arc<Task>,
+        origin: Arc<Origin>,
+        finished: Finished,
+        spec: &BatchSpec,
+    ) -> Self {
+        let Finished {
+            mut outcome,
+            log,
+            workspace,
+            elapsed,
+        } = finished;
+        let mut changesets = Vec::new();
+        if let (
+            Outcome::Done {
+                result: Some(result),
+                ..
+            },
+            Some(template),
+        ) = (&outcome, &spec.changeset_template)
+        {
+            match changeset::build(&task, result, template, spec.transform_changes.as_ref()) {
+                Ok(built) => changesets = built,
+                Err(error) => {
+                    let message = error.to_string();
+                    outcome = Outcome::Failed(Failure {
+                        cause: Cause::Template,
+                        step: None,
+                        summary: message.lines().next().unwrap_or_default().to_owned(),
+                        message,
+                        hint: None,
+                    });
+                }
+            }
+        }
+        Self {
+            task,
+            origin,
+            outcome,
+            log,
+            workspace,
+            elapsed,
+            changesets,
+        }
+    }
+
+    /// Repository and workspace path, for people.
+    pub(crate) fn name(&self) -> String {
+        crate::jobs::name(&self.task)
+    }
+}
+
+/// All changesets of a run.
+pub(crate) struct Results<'a> {
+    /// With the job they came from, in the order of the jobs.
+    pub(crate) changesets: Vec<(&'a Ended, &'a ChangesetSpec)>,
+    /// Existing changesets to track.
+    pub(crate) imports: Vec<ImportedChangeset>,
+}
+
+/// Collects the changesets of all jobs.
+///
+/// Changesets of one repository with one branch would overwrite each other: an error.
+pub(crate) fn collect<'a>(ended: &'a [Ended], spec: &BatchSpec) -> Result<Results<'a>, Failed> {
+    let changesets: Vec<_> = ended
+        .iter()
+        .flat_map(|job| job.changesets.iter().map(move |changeset| (job, changeset)))
+        .collect();
+    changeset::check_unique_branches(changesets.iter().map(|(_, changeset)| *changeset))
+        .map_err(Failed::failed)?;
+    // Without a server a repository's name is all the identity it has.
+    let imports = changeset::import(&spec.import_changesets, &|name| Some(name.to_owned()))
+        .map_err(Failed::failed)?;
+    Ok(Results {
+        changesets,
+        imports,
+    })
+}
+
+/// Writes `changesets.json` and a patch per changeset under `directory`.
+pub(crate) fn write(directory: &Path, results: &Results<'_>) -> Result<(), Failed> {
+    fs_err::create_dir_all(directory).map_err(Failed::environment)?;
+    let mut specs = Vec::new();
+    for (job, changeset) in &results.changesets {
+        let path = patch_path(&job.task.repository.name, changeset.branch());
+        let path = directory.join(path);
+        if let Some(parent) = path.parent() {
+            fs_err::create_dir_all(parent).map_err(Failed::environment)?;
+        }
+        replace(&path, &changeset.diff)?;
+        specs.push(changeset.to_json(Encoding::Base64));
+    }
+    specs.extend(results.imports.iter().map(ImportedChangeset::to_json));
+    let mut json = b"[".to_vec();
+    for (index, spec) in specs.iter().enumerate() {
+        json.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
+        json.extend_from_slice(spec.as_bytes());
+    }
+    json.extend_from_slice(b"\n]\n");
+    replace(&directory.join("changesets.json"), &json)
+}
+
+/// `<repository>/<branch>.patch`, kept inside the directory whatever the names are.
+fn patch_path(repository: &str, branch: &str) -> PathBuf {
+    let inside = |text: &str| -> PathBuf {
+        Path::new(text)
+            .components()
+            .filter_map(|component| match component {
+                Component::Normal(name) => Some(name),
+                _ => None,
+            })
+            .collect()
+    };
+    let mut file = inside(branch).into_os_string();
+    file.push(".patch");
+    inside(repository).join(file)
+}
+
+/// Writes a file so that readers see the old or the new content, never half of it.
+fn replace(path: &Path, content: &[u8]) -> Result<(), Failed> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(parent)?;
+        std::io::Write::write_all(&mut file, content)?;
+        // Results are meant to be read by others, unlike temporary files.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        file.as_file().set_permissions(mode)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| Failed::environment(format!("writing {}: {error}", path.display())))
+}
+
+/// Prints the diffs as one patch; git skips the lines that tell where each belongs.
+pub(crate) fn print(results: &Results<'_>) -> Result<(), Failed> {
+    for (job, changeset) in &results.changesets {
+        let heading = format!(
+            "# {}, branch {}\n",
+            job.task.repository.name,
+            changeset.branch()
+        );
+        printer::result(heading.as_bytes())
+            .and_then(|()| printer::result(&changeset.diff))
+            .map_err(Failed::environment)?;
+    }
+    Ok(())
+}
+
+/// What changed in a changeset, as text for people.
+pub(crate) fn diffstat(changeset: &ChangesetSpec, width: usize) -> String {
+    Diff::parse(&changeset.diff)
+        .map(|diff| render_stat(&diff, width))
+        .unwrap_or_else(|error| format!("the diff cannot be read: {error}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_stay_inside_the_directory() {
+        for (repository, branch, path) in [
+            (
+                "github.com/acme/widgets",
+                "fix/it",
+                "github.com/acme/widgets/fix/it.patch",
+            ),
+            ("../../etc", "../x", "etc/x.patch"),
+            ("/abs", "/b", "abs/b.patch"),
+        ] {
+            assert_eq!(patch_path(repository, branch), Path::new(path));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Reading a batch spec from a file or from standard input, and checking all that can be checked before a run.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use capstan_core::glob::Glob;
+use capstan_core::source::{Diagnostic, Diagnostics};
+use capstan_core::spec::{self, BatchSpec, FieldError, ParseOptions, ResolvedMount, TemplateField};
+use capstan_core::template::{self, Template};
+use capstan_core::yaml;
+
+use crate::failure::Failed;
+
+/// A batch spec that was read and is valid.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The spec.
+    pub(crate) spec: BatchSpec,
+    /// What its file is called, for people.
+    pub(crate) name: String,
+    /// Directory that mount paths start from.
+    pub(crate) directory: PathBuf,
+    /// The host paths of the steps' mounts.
+    pub(crate) mounts: Arc<[ResolvedMount]>,
+}
+
+/// Why there is no batch spec.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// It could not be read.
+    Read(Failed),
+    /// It is not valid.
+    Invalid(Problems),
+}
+
+/// Everything that is wrong with a batch spec.
+#[derive(Debug)]
+pub(crate) struct Problems {
+    name: String,
+    text: Vec<u8>,
+    diagnostics: Diagnostics,
+}
+
+impl Problems {
+    /// As a JSON array, for editors.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let one = |diagnostic: &Diagnostic| {
+            serde_json::json!({
+                "path": diagnostic.path,
+                "message": diagnostic.message,
+                "hint": diagnostic.hint,
+                "line": diagnostic.span.line,
+                "column": diagnostic.span.column,
+            })
+        };
+        self.diagnostics.iter().map(one).collect()
+    }
+}
+
+impl From<Problems> for Failed {
+    fn from(problems: Problems) -> Self {
+        let count = problems.diagnostics.len();
+        let text = problems.diagnostics.render(&problems.name, &problems.text);
+        let text = text.trim_end();
+        Self::usage(format_args!(
+            "the batch spec is not valid ({}):\n\n{text}",
+            crate::summary::plural(count, "problem")
+        ))
+    }
+}
+
+impl From<LoadError> for Failed {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Read(failed) => failed,
+            LoadError::Invalid(problems) => problems.into(),
+        }
+    }
+}
+
+impl Loaded {
+    /// Version 3 is for servers only.
+    pub(crate) fn refuse_version_3(self) -> Result<Self, Failed> {
+        self.spec.check_local_version().map_err(Failed::usage)?;
+        Ok(self)
+    }
+}
+
+/// Reads and checks a batch spec; `-` is standard input.
+pub(crate) fn load(file: &Path) -> Result<Loaded, LoadError> {
+    let (name, text) = read(file).map_err(LoadError::Read)?;
+    let options = ParseOptions {
+        check_template: Some(&|field| check_template(field)),
+        check_glob: Some(&|glob| {
+            Glob::new(glob)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        }),
+    };
+    let spec = match spec::parse(&text, &options) {
+        Ok(parsed) => parsed.spec,
+        Err(diagnostics) => {
+            return Err(LoadError::Invalid(Problems {
+                name,
+                text,
+                diagnostics,
+            }));
+        }
+    };
+    let directory = match file.parent() {
+        _ if file == Path::new("-") => PathBuf::from("."),
+        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let directory =
+        fs_err::canonicalize(directory).map_err(|e| LoadError::Read(Failed::usage(e)))?;
+    let mounts = spec::check_mounts(&spec.steps, &directory, &|path| fs_err::canonicalize(path))
+        .map_err(|error| LoadError::Read(Failed::usage(error)))?;
+    Ok(Loaded {
+        spec,
+        name,
+        directory,
+        mounts: mounts.into(),
+    })
+}
+
+fn check_template(field: &TemplateField<'_>) -> Result<(), FieldError> {
+    let scope = match field.scope {
+        spec::Scope::Step => template::Scope::Step,
+        spec::Scope::Changeset => template::Scope::Changeset,
+    };
+    match Template::parse(&field.name, field.text, scope) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(FieldError {
+            hint: error
+                .did_you_mean()
+                .map(|name| format!("did you mean `{name}`?")),
+            offset: offset(field.text, error.line(), error.column()),
+            message: error.to_string(),
+        }),
+    }
+}
+
+/// The name for people, and the content.
+fn read(file: &Path) -> Result<(String, Vec<u8>), Failed> {
+    // One byte more than is accepted, so that a longer document is told as such.
+    let limit = yaml::MAX_BYTES as u64 + 1;
+    let mut text = Vec::new();
+    if file == Path::new("-") {
+        let name = "standard input".to_owned();
+        std::io::stdin()
+            .lock()
+            .take(limit)
+            .read_to_end(&mut text)
+            .map_err(Failed::usage)?;
+        return Ok((name, text));
+    }
+    let name = file.display().to_string();
+    match fs_err::File::open(file).and_then(|open| open.take(limit).read_to_end(&mut text)) {
+        Ok(_) => Ok((name, text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failed::usage(format!(
+            "cannot open file {name}: no such file or directory"
+        ))
+        .hint("name the batch spec with -f, or pipe it in with -f -")),
+        Err(error) => Err(Failed::usage(error)),
+    }
+}
+
+/// The byte that a line (from 1) and a byte in it (from 0) stand for.
+fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
+    let start: usize = text
+        .split_inclusive('\n')
+        .take(line.checked_sub(1)?)
+        .map(str::len)
+        .sum();
+    Some(start + column).filter(|offset| text.is_char_boundary(*offset))
+}

@@ -1,0 +1,128 @@
+//! What people read when a run is over, and the exit code it ends with.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use capstan_engine::run::{Cause, Failure, Outcome};
+use owo_colors::OwoColorize as _;
+
+use crate::apply::Applied;
+use crate::failure::Exit;
+use crate::printer;
+use crate::results::{Ended, diffstat};
+
+/// Width of a diffstat.
+const WIDTH: usize = 80;
+
+/// Tells what became of every job, failures last so that they are what is on the screen.
+pub(crate) fn tell(ended: &[Ended], applied: &[Applied], output: Option<&Path>, elapsed: Duration) {
+    for job in ended {
+        if let Outcome::Done { .. } = job.outcome {
+            printer::note(done(job));
+        }
+        if let Some(workspace) = &job.workspace {
+            printer::note(format_args!("  workspace: {}", workspace.display()));
+        }
+    }
+    for one in applied {
+        printer::note(one);
+    }
+    for job in ended {
+        if let Outcome::Failed(failure) = &job.outcome {
+            printer::note(failed(job, failure));
+            if let Some(hint) = &failure.hint {
+                printer::hint(hint);
+            }
+        }
+    }
+    if let Some(output) = output {
+        printer::note(format_args!(
+            "wrote {}",
+            output.join("changesets.json").display()
+        ));
+    }
+    printer::note(total(ended, elapsed));
+}
+
+fn done(job: &Ended) -> String {
+    let name = job.name();
+    let name = name.bold();
+    if job.changesets.is_empty() {
+        return format!("{name}: nothing changed");
+    }
+    let mut text = String::new();
+    for changeset in &job.changesets {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let _ = write!(text, "{name}: branch {}", changeset.branch().cyan());
+        for line in diffstat(changeset, WIDTH).lines() {
+            let _ = write!(text, "\n {line}");
+        }
+    }
+    text
+}
+
+fn failed(job: &Ended, failure: &Failure) -> String {
+    let name = job.name();
+    let mut text = match failure.step {
+        Some(step) => format!("{} {}: step {} failed", "✗".red(), name.bold(), step + 1),
+        None => format!("{} {}: failed", "✗".red(), name.bold()),
+    };
+    for line in failure.message.lines() {
+        let _ = write!(text, "\n  {line}");
+    }
+    if let Some(log) = &job.log {
+        let _ = write!(text, "\n  log: {}", log.display());
+    }
+    text
+}
+
+fn total(ended: &[Ended], elapsed: Duration) -> String {
+    let count = |is: &dyn Fn(&Outcome) -> bool| ended.iter().filter(|job| is(&job.outcome)).count();
+    let done = count(&|outcome| matches!(outcome, Outcome::Done { .. }));
+    let cached = count(&|outcome| matches!(outcome, Outcome::Done { cached: true, .. }));
+    let failed = count(&|outcome| matches!(outcome, Outcome::Failed(_)));
+    let cancelled = count(&|outcome| matches!(outcome, Outcome::Cancelled));
+    let changesets: usize = ended.iter().map(|job| job.changesets.len()).sum();
+    let mut text = format!("{}: {done} done", plural(ended.len(), "workspace"));
+    if cached > 0 {
+        let _ = write!(text, " ({cached} from the cache)");
+    }
+    if failed > 0 {
+        let _ = write!(text, ", {failed} failed");
+    }
+    if cancelled > 0 {
+        let _ = write!(text, ", {cancelled} cancelled");
+    }
+    let seconds = elapsed.as_secs_f64();
+    let _ = write!(text, "; {}; {seconds:.1}s", plural(changesets, "changeset"));
+    text
+}
+
+/// `1 workspace`, `2 workspaces`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The code that a run with these ends exits with.
+pub(crate) fn exit(ended: &[Ended], applied: &[Applied], interrupted: bool) -> Exit {
+    let unfit = |job: &Ended| match &job.outcome {
+        Outcome::Failed(failure) => failure.cause == Cause::Environment,
+        _ => false,
+    };
+    if interrupted {
+        Exit::Interrupted
+    } else if ended.iter().any(unfit) {
+        Exit::Environment
+    } else if ended
+        .iter()
+        .all(|job| matches!(job.outcome, Outcome::Done { .. }))
+        && applied.iter().all(Applied::is_ok)
+    {
+        Exit::Success
+    } else {
+        Exit::Failed
+    }
+}

@@ -1,0 +1,277 @@
+//! Everything a run needs on this machine, opened in the right order and put away at the end.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use capstan_core::task::Task;
+use capstan_engine::cache::StepCache;
+use capstan_engine::docker::{
+    self, Credentials, Docker, DockerEngine, DockerSandbox, Images, Owner, PullProgress,
+};
+use capstan_engine::git::Git;
+use capstan_engine::repository::RemoteCache;
+use capstan_engine::run::{Preview, Report, Runner, Settings, preview};
+use capstan_engine::sandbox::{Engine as _, Limits, User};
+use capstan_engine::state::{Run, State};
+use capstan_engine::workspace::Tidied;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Environment};
+use crate::failure::Failed;
+use crate::report::{Phase, Reporter};
+
+/// Longest wait at the end for containers that are being removed.
+const REMOVAL: Duration = Duration::from_secs(60);
+
+/// Git, the engine, the caches and this run's own directories.
+pub(crate) struct Workplace {
+    pub(crate) tools: Tools,
+    pub(crate) engine: Arc<DockerEngine>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) reporter: Arc<dyn Reporter>,
+    /// Processors of the engine.
+    pub(crate) processors: usize,
+    run: Run,
+    /// Where workspaces that are kept go.
+    kept: PathBuf,
+    logs: PathBuf,
+    cache_dir: PathBuf,
+}
+
+impl Workplace {
+    /// Opens all of it, and sweeps away what killed runs have left.
+    pub(crate) async fn open(
+        config: &Config,
+        environment: &Environment,
+        cancel: &CancellationToken,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Self, Failed> {
+        let tools = Tools::open(config, environment).await?;
+        let docker = connect(config, environment).await?;
+        let info = docker.info().await?;
+        let processors = info.cpus.max(1);
+        let state = State::open(&config.state_dir)?;
+        let run = state.new_run()?;
+        let scratch = run.directory().join("containers");
+        let workspaces = run.directory().join("workspaces");
+        for directory in [&scratch, &workspaces] {
+            fs_err::create_dir(directory).map_err(Failed::environment)?;
+        }
+        let credentials = Credentials::new(&engine_environment(config, environment));
+        let tell = Arc::clone(&reporter);
+        let progress = Arc::new(move |progress: PullProgress| tell.pull(&progress));
+        let images = Images::new(docker.clone(), &info, credentials, progress);
+        let owner = Owner {
+            run: run.id().to_owned(),
+            state: fingerprint(&config.state_dir),
+        };
+        let sandbox = DockerSandbox::new(docker, info, owner, scratch);
+        sweep(&state, &sandbox).await;
+        let logs = config.state_dir.join("logs");
+        forget_old_logs(&logs, config.keep_logs);
+        Ok(Self {
+            tools,
+            engine: Arc::new(DockerEngine { sandbox, images }),
+            cancel: cancel.clone(),
+            reporter,
+            processors,
+            kept: config.state_dir.join("kept").join(run.id()),
+            logs: logs.join(run.id()),
+            run,
+            cache_dir: config.cache_dir.clone(),
+        })
+    }
+
+    /// A runner for jobs, with or without the cache of step results.
+    pub(crate) fn runner(
+        &self,
+        config: &Config,
+        use_cache: bool,
+        keep_workspaces: bool,
+    ) -> Result<Runner<DockerEngine>, Failed> {
+        let workspaces = if keep_workspaces {
+            fs_err::create_dir_all(&self.kept).map_err(Failed::environment)?;
+            self.kept.clone()
+        } else {
+            self.run.directory().join("workspaces")
+        };
+        Ok(Runner {
+            engine: Arc::clone(&self.engine),
+            git: self.tools.git.clone(),
+            workspaces,
+            logs: self.logs.clone(),
+            cache: use_cache.then(|| StepCache::open(self.cache_dir.join("steps"))),
+            settings: settings(config, keep_workspaces),
+            report: Arc::clone(&self.reporter) as Arc<dyn Report>,
+            cancel: self.cancel.clone(),
+        })
+    }
+
+    /// Gets the images whose names are certain before anything ran, all at once. One that cannot be had is told when
+    /// the first step asks for it: that step may never run.
+    pub(crate) async fn prepare_images(
+        &self,
+        tasks: impl IntoIterator<Item = &Task>,
+        platform: Option<&str>,
+    ) {
+        let mut names = BTreeSet::new();
+        for task in tasks {
+            names.extend(certain_images(task));
+        }
+        let total = names.len();
+        self.reporter.phase(Phase::PreparingImages { total });
+        let mut getting: FuturesUnordered<_> = names
+            .iter()
+            .map(|name| self.engine.image(name, platform))
+            .collect();
+        let mut done = 0;
+        while getting.next().await.is_some() {
+            done += 1;
+            self.reporter.phase(Phase::PreparedImage { done, total });
+        }
+        self.reporter.phase(Phase::PreparedImages);
+    }
+
+    /// Waits for what is being removed in the background, then removes the rest of the run.
+    pub(crate) async fn close(&self) {
+        self.engine.sandbox.finish(REMOVAL).await;
+        if let Err(fault) = self.engine.sandbox.remove_all(self.run.id()).await {
+            tracing::warn!(%fault, "containers of this run may be left");
+        }
+        match self.run.remove() {
+            Ok(Tidied::Done) => {}
+            Ok(Tidied::NeedsReclaim { .. }) => {
+                tracing::warn!(
+                    "files of another user are left in {}",
+                    self.run.directory().display()
+                );
+            }
+            Err(fault) => tracing::warn!(%fault, "the run's directory could not be removed"),
+        }
+    }
+}
+
+/// What finds repositories.
+#[derive(Debug, Clone)]
+pub(crate) struct Tools {
+    pub(crate) git: Git,
+    pub(crate) remotes: RemoteCache,
+}
+
+impl Tools {
+    pub(crate) async fn open(config: &Config, environment: &Environment) -> Result<Self, Failed> {
+        Ok(Self {
+            git: open_git(environment).await?,
+            remotes: RemoteCache::new(&config.cache_dir.join("repositories")),
+        })
+    }
+}
+
+/// The names of a task's images that do not depend on what its steps do.
+fn certain_images(task: &Task) -> impl Iterator<Item = String> {
+    preview(task)
+        .into_iter()
+        .filter_map(|step| match (step.container, step.runs) {
+            (_, Some(false)) => None,
+            (Preview::Final(name), _) if !name.trim().is_empty() => Some(name),
+            _ => None,
+        })
+}
+
+/// Names a state directory in the labels of containers.
+fn fingerprint(directory: &Path) -> String {
+    let path = fs_err::canonicalize(directory).unwrap_or_else(|_| directory.to_path_buf());
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Removes the logs of all but the newest runs.
+fn forget_old_logs(logs: &Path, keep: usize) {
+    let Ok(entries) = fs_err::read_dir(logs) else {
+        return;
+    };
+    let mut runs: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    runs.sort();
+    // This run's own logs make one more.
+    let surplus = runs.len().saturating_sub(keep.saturating_sub(1));
+    for (_, directory) in runs.into_iter().take(surplus) {
+        if let Err(error) = fs_err::remove_dir_all(&directory) {
+            tracing::warn!(%error, "old logs could not be removed");
+        }
+    }
+}
+
+fn settings(config: &Config, keep_workspaces: bool) -> Settings {
+    Settings {
+        user: if config.run_as_root {
+            User::Root
+        } else {
+            User::Image
+        },
+        limits: Limits {
+            cpus: config.cpus,
+            memory: config.memory,
+            pids: config.pids,
+        },
+        network: config.network.clone(),
+        platform: config.platform.clone(),
+        mounts: config.mounts.clone(),
+        step_timeout: config.step_timeout,
+        task_timeout: config.timeout,
+        prepare_ahead: config.prepare_ahead,
+        capture_limit: usize::try_from(config.output_limit).unwrap_or(usize::MAX),
+        log_limit: config.log_limit,
+        diff_limit: usize::try_from(config.diff_limit).unwrap_or(usize::MAX),
+        keep_workspaces,
+    }
+}
+
+/// Finds git.
+pub(crate) async fn open_git(environment: &Environment) -> Result<Git, Failed> {
+    let variables = environment
+        .all()
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()));
+    let git = Git::check(variables).await;
+    Ok(git.map_err(|error| error.into_fault("looking for git"))?)
+}
+
+/// Finds the container engine.
+pub(crate) async fn connect(config: &Config, environment: &Environment) -> Result<Docker, Failed> {
+    Ok(Docker::connect(&engine_environment(config, environment)).await?)
+}
+
+/// What decides about the engine, from the configuration and the environment.
+fn engine_environment(config: &Config, environment: &Environment) -> docker::Environment {
+    docker::Environment::read(|name| match name {
+        "DOCKER_HOST" => config.docker_host.clone(),
+        _ => environment.get(name).map(str::to_owned),
+    })
+}
+
+/// Removes containers and directories of runs whose process is gone.
+async fn sweep(state: &State, sandbox: &DockerSandbox) {
+    if let Err(fault) = sandbox.sweep(|run| state.is_dead(run)).await {
+        tracing::warn!(%fault, "containers of earlier runs could not be removed");
+    }
+    match state.dead_runs() {
+        Ok(dead) => {
+            for run in dead {
+                tracing::info!(run = run.id(), "removing what a killed run has left");
+                if let Err(fault) = run.remove() {
+                    tracing::warn!(%fault, "the directory of an earlier run could not be removed");
+                }
+            }
+        }
+        Err(fault) => tracing::warn!(%fault, "earlier runs could not be looked at"),
+    }
+}

@@ -1,0 +1,35 @@
+//! The sandbox and the images of one engine, as the step loop wants them.
+
+use std::path::Path;
+
+use super::{Container, DockerSandbox, Images};
+use crate::fault::Fault;
+use crate::sandbox::{Engine, Image, Preparation, Sandbox};
+
+/// A Docker engine with its images.
+pub struct DockerEngine {
+    /// Makes containers.
+    pub sandbox: DockerSandbox,
+    /// Finds and pulls images.
+    pub images: Images,
+}
+
+impl Sandbox for DockerEngine {
+    type Container = Container;
+
+    async fn prepare(&self, preparation: Preparation) -> Result<Container, Fault> {
+        self.sandbox.prepare(preparation).await
+    }
+}
+
+impl Engine for DockerEngine {
+    async fn image(&self, name: &str, platform: Option<&str>) -> Result<Image, Fault> {
+        self.images.ensure(name, platform).await
+    }
+
+    async fn reclaim(&self, image: &Image, directory: &Path) -> Result<(), Fault> {
+        let user = rustix::process::geteuid().as_raw();
+        let group = rustix::process::getegid().as_raw();
+        self.sandbox.chown(image, directory, user, group).await
+    }
+}

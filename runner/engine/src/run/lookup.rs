@@ -1,0 +1,72 @@
+//! What is already known of a task's result.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use capstan_core::cache_key::cache_key;
+use capstan_core::result::StepResult;
+use capstan_core::slug::slug;
+
+use super::mounts::{MountsError, metadata};
+use super::report::Reported;
+use super::{Job, Runner, render};
+use crate::cache::Lookup;
+use crate::sandbox::Engine;
+
+/// A known result to go on from: the steps up to its `step_index` need not run.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// The result.
+    pub result: Arc<StepResult>,
+}
+
+/// The cache key of every step of `job`.
+pub(super) fn keys(job: &Job) -> Result<Vec<String>, MountsError> {
+    let task = &job.task;
+    let environments: Vec<BTreeMap<String, String>> = task
+        .steps
+        .iter()
+        .map(|step| render::resolve(step, &job.outer_environment))
+        .collect();
+    let mounts = metadata(&job.mount_directory, &task.steps)?;
+    let keys = (0..task.steps.len()).map(|step| cache_key(task, step, &environments, &mounts));
+    keys.collect::<Result<_, _>>()
+        .map_err(|error| MountsError::Io(error.into()))
+}
+
+/// The directory of the cache in which `job`'s results are.
+pub(super) fn cache_slug(job: &Job) -> String {
+    let task = &job.task;
+    slug(&task.repository.name, &task.repository.rev, &task.path)
+}
+
+impl<E: Engine> Runner<E> {
+    /// Looks for the latest step of `job` whose result is in the cache.
+    ///
+    /// # Errors
+    /// When a mounted path is missing or unreadable: without it there is no key.
+    pub fn look_up(&self, index: usize, job: &Job) -> Result<Option<Resume>, MountsError> {
+        let Some(cache) = &self.cache else {
+            return Ok(None);
+        };
+        let slug = cache_slug(job);
+        for key in keys(job)?.iter().rev() {
+            match cache.get(&slug, key, StepResult::from_json) {
+                Lookup::Hit(result) => {
+                    return Ok(Some(Resume {
+                        result: Arc::new(result),
+                    }));
+                }
+                Lookup::Miss => {}
+                Lookup::Corrupt { path, reason } => {
+                    let what = Reported::CacheEntryDropped {
+                        path: &path,
+                        reason: &reason,
+                    };
+                    self.report.report(index, what);
+                }
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,190 @@
+//! The step loop: one task from its first step to its last, and many tasks side by side.
+//!
+//! [`Runner`] holds what all tasks share. [`Runner::run`] takes [`Job`]s, keeps up to a given number of them
+//! going, tells everything that happens to a [`Report`], and returns one [`Finished`] per job, in the
+//! order of the jobs. It decides nothing about people: texts on a terminal, files and exit codes are the caller's.
+
+mod ahead;
+mod capture;
+mod duration;
+mod failure;
+mod lookup;
+mod mounts;
+mod prepare;
+mod preview;
+mod render;
+mod report;
+mod schedule;
+mod step;
+mod step_log;
+mod task;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use capstan_core::result::StepResult;
+use capstan_core::spec::ResolvedMount;
+use capstan_core::task::Task;
+use tokio_util::sync::CancellationToken;
+
+pub use self::duration::go_duration;
+pub use self::failure::{Cause, Failure};
+pub use self::lookup::Resume;
+pub use self::mounts::{MountsError, metadata as mounts_metadata};
+pub use self::preview::{Preview, StepPreview, preview};
+pub use self::report::{Report, Reported, Silent};
+
+use crate::cache::StepCache;
+use crate::git::Git;
+use crate::repository::Origin;
+use crate::sandbox::{BindMount, Engine, Limits, User};
+
+/// How steps are run; the same for all tasks of a run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who steps run as.
+    pub user: User,
+    /// What a step's container may use.
+    pub limits: Limits,
+    /// Network mode of the containers; `None`: the engine's default.
+    pub network: Option<String>,
+    /// Platform of the containers; `None`: the engine's own.
+    pub platform: Option<String>,
+    /// Mounts that every step gets, after its own.
+    pub mounts: Vec<BindMount>,
+    /// Longest run of one step; `None`: bounded by the task only.
+    pub step_timeout: Option<Duration>,
+    /// Longest run of one task, workspace included.
+    pub task_timeout: Duration,
+    /// How many containers beyond the running step's are made before they are due.
+    pub prepare_ahead: usize,
+    /// How many bytes of each output stream of a step are kept for templates, outputs and results.
+    pub capture_limit: usize,
+    /// How many bytes of output of one step go to the task's log.
+    pub log_limit: u64,
+    /// Largest diff of a workspace, in bytes.
+    pub diff_limit: usize,
+    /// Whether workspaces stay on disk when their task is over.
+    pub keep_workspaces: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            user: User::Image,
+            limits: Limits::default(),
+            network: None,
+            platform: None,
+            mounts: Vec::new(),
+            step_timeout: None,
+            task_timeout: Duration::from_secs(60 * 60),
+            prepare_ahead: 1,
+            capture_limit: 8 << 20,
+            log_limit: 64 << 20,
+            diff_limit: 512 << 20,
+            keep_workspaces: false,
+        }
+    }
+}
+
+/// Where the files of a job are.
+#[derive(Debug, Clone)]
+pub enum Base {
+    /// In a repository: the commit is laid out in a workspace of its own, which is removed at the end.
+    Commit(Arc<Origin>),
+    /// In the working tree of this repository: steps run right there, and what they do stays
+    /// (facts/batch-spec.md 4.4).
+    InPlace(Arc<Origin>),
+}
+
+impl Base {
+    /// The commit that diffs are against.
+    pub fn origin(&self) -> &Arc<Origin> {
+        match self {
+            Self::Commit(origin) | Self::InPlace(origin) => origin,
+        }
+    }
+}
+
+/// One task and where its files come from.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The task.
+    pub task: Arc<Task>,
+    /// What its workspace is made of.
+    pub base: Base,
+    /// Values for forwarded environment variables.
+    pub outer_environment: Arc<BTreeMap<String, String>>,
+    /// Directory that relative mount paths start from.
+    pub mount_directory: PathBuf,
+    /// The host paths of all steps' mounts.
+    pub mounts: Arc<[ResolvedMount]>,
+    /// What is already known of its result.
+    pub resume: Option<Resume>,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The task's log; `None` if no step had to run.
+    pub log: Option<PathBuf>,
+    /// The workspace that was kept, where that was asked for.
+    pub workspace: Option<PathBuf>,
+    /// From its start to its end.
+    pub elapsed: Duration,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All steps ran, were skipped or were known.
+    Done {
+        /// The last executed step's result; `None` when every step was skipped.
+        result: Option<Arc<StepResult>>,
+        /// Whether the result was known without running anything.
+        cached: bool,
+    },
+    /// It stopped at a failure.
+    Failed(Failure),
+    /// It was stopped, or never started, because the run was cancelled.
+    Cancelled,
+}
+
+/// What all tasks of a run share.
+pub struct Runner<E> {
+    /// The engine.
+    pub engine: Arc<E>,
+    /// Git.
+    pub git: Git,
+    /// Private directory in which workspaces are made; exists.
+    pub workspaces: PathBuf,
+    /// Directory of the tasks' logs; made when the first is written.
+    pub logs: PathBuf,
+    /// Step results on disk; `None`: neither read nor written.
+    pub cache: Option<StepCache>,
+    /// Settings.
+    pub settings: Settings,
+    /// Who is told.
+    pub report: Arc<dyn Report>,
+    /// Cancels everything.
+    pub cancel: CancellationToken,
+}
+
+impl<E: Engine> Runner<E> {
+    /// Runs `jobs`, at most `parallel` at a time (at least one), and returns what became of each, in their order.
+    ///
+    /// A fault of the machine ([`crate::fault::FaultClass::Environment`]) in one job stops the others: they would
+    /// fail in the same way. Every other failure leaves them alone unless `fail_fast` is set.
+    pub async fn run(
+        self: &Arc<Self>,
+        jobs: Vec<Job>,
+        parallel: usize,
+        fail_fast: bool,
+    ) -> Vec<Finished> {
+        schedule::run(self, jobs, parallel, fail_fast).await
+    }
+}

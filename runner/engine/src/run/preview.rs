@@ -1,0 +1,101 @@
+//! What each step of a task would run, as far as it is known before anything ran.
+
+use std::collections::BTreeMap;
+
+use capstan_core::spec::{Condition, Step};
+use capstan_core::task::Task;
+use capstan_core::template::{Scope, StepContext, Template, is_true};
+use serde::Serialize;
+
+use super::render;
+
+/// A text of a step, or what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preview {
+    /// What it will be.
+    Final(String),
+    /// The template: it depends on what earlier steps do.
+    Later(String),
+    /// Why it cannot be rendered.
+    Error(String),
+}
+
+/// What a step would run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepPreview {
+    /// `if`: the text that decides; `None` when the step always runs.
+    #[serde(rename = "if")]
+    pub condition: Option<Preview>,
+    /// Whether the step runs; `None` when only earlier steps decide.
+    pub runs: Option<bool>,
+    /// The image.
+    pub container: Preview,
+    /// The script.
+    pub run: Preview,
+    /// The environment; forwarded values are masked.
+    pub env: BTreeMap<String, Preview>,
+    /// The files, by target path.
+    pub files: BTreeMap<String, Preview>,
+}
+
+/// Previews all steps of `task`.
+pub fn preview(task: &Task) -> Vec<StepPreview> {
+    let context = render::context(task, None);
+    task.steps
+        .iter()
+        .map(|step| step_preview(step, &context))
+        .collect()
+}
+
+fn step_preview(step: &Step, context: &StepContext) -> StepPreview {
+    let (condition, runs) = match &step.if_ {
+        Condition::Absent => (None, Some(true)),
+        Condition::Bool(runs) => (Some(Preview::Final(runs.to_string())), Some(*runs)),
+        Condition::Text(text) if text.is_empty() => (None, Some(true)),
+        Condition::Text(text) => {
+            let condition = text_preview("step-condition", text, context);
+            let runs = match &condition {
+                Preview::Final(rendered) => Some(is_true(rendered)),
+                Preview::Later(_) | Preview::Error(_) => None,
+            };
+            (Some(condition), runs)
+        }
+    };
+    // The values of forwarded variables are not ours to show: each stands for itself.
+    let env = render::resolve(step, &BTreeMap::new());
+    let forwarded = render::forwarded(step);
+    StepPreview {
+        condition,
+        runs,
+        container: text_preview("step-container", &step.container, context),
+        run: text_preview("step-run", &step.run, context),
+        env: env
+            .into_iter()
+            .map(|(name, value)| {
+                let value = if forwarded.contains(name.as_str()) {
+                    Preview::Final(format!("${name}"))
+                } else {
+                    text_preview(&name, &value, context)
+                };
+                (name, value)
+            })
+            .collect(),
+        files: step
+            .files
+            .iter()
+            .map(|(target, text)| (target.clone(), text_preview(target, text, context)))
+            .collect(),
+    }
+}
+
+fn text_preview(name: &str, text: &str, context: &StepContext) -> Preview {
+    match Template::parse(name, text, Scope::Step) {
+        Err(error) => Preview::Error(error.to_string()),
+        Ok(template) if !template.is_final_before_steps() => Preview::Later(text.to_owned()),
+        Ok(template) => match template.render_step(context) {
+            Ok(rendered) => Preview::Final(rendered),
+            Err(error) => Preview::Error(error.to_string()),
+        },
+    }
+}

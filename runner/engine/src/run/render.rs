@@ -1,0 +1,208 @@
+//! A step's templates, rendered at the moment the facts prescribe, with the texts around their errors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use capstan_core::environment::resolve_environment;
+use capstan_core::result::StepResult;
+use capstan_core::spec::{Condition, EnvVar, Step};
+use capstan_core::task::Task;
+use capstan_core::template::{
+    RepositoryVars, Scope, StepContext, StepVars, Template, TemplateError, is_true,
+};
+
+/// Which field a template stands in; decides the text before its errors (facts/batch-spec.md 2.9).
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Condition,
+    Run,
+    Env,
+    Files,
+    Outputs,
+}
+
+impl Field {
+    fn explain(self, error: &TemplateError) -> String {
+        let (both, parse_only) = match self {
+            Self::Condition => (
+                "evaluating step condition: parsing step if: ",
+                "parsing step run: ",
+            ),
+            Self::Run => ("parsing step run: ", "parsing step run: "),
+            Self::Env => ("parsing step environment: ", "parsing step run: "),
+            Self::Files => ("parsing step files: ", "parsing step run: "),
+            Self::Outputs => (
+                "setting step outputs: parsing step run: ",
+                "parsing step run: ",
+            ),
+        };
+        let parse = if error.is_parse() { parse_only } else { "" };
+        format!("{both}{parse}{error}")
+    }
+}
+
+/// What the templates of the next step can refer to.
+pub(super) fn context(task: &Task, previous: Option<&StepResult>) -> StepContext {
+    let previous_step = previous.map(|result| StepVars {
+        files: result.changed_files.clone(),
+        stdout: result.stdout.clone(),
+        stderr: result.stderr.clone(),
+    });
+    StepContext {
+        repository: RepositoryVars {
+            name: task.repository.name.clone(),
+            branch: task.repository.branch.clone(),
+            search_result_paths: task.search_result_paths.clone(),
+        },
+        batch_change: task.batch_change.clone(),
+        outputs: previous
+            .map(|result| result.outputs.clone())
+            .unwrap_or_default(),
+        steps: previous
+            .map(|result| result.changed_files.clone())
+            .unwrap_or_default(),
+        path: task.path.clone(),
+        previous_step: previous_step.unwrap_or_default(),
+        step: StepVars::default(),
+    }
+}
+
+/// Whether the step runs.
+pub(super) fn condition(step: &Step, context: &StepContext) -> Result<bool, String> {
+    match &step.if_ {
+        Condition::Absent => Ok(true),
+        Condition::Bool(runs) => Ok(*runs),
+        Condition::Text(text) if text.is_empty() => Ok(true),
+        Condition::Text(text) => render(Field::Condition, "step-condition", text, context)
+            .map(|rendered| is_true(&rendered)),
+    }
+}
+
+/// The image's name. `number` counts from 1.
+pub(super) fn container(
+    step: &Step,
+    number: usize,
+    context: &StepContext,
+) -> Result<String, String> {
+    let resolving = format!("failed to resolve image for step {number}: ");
+    let name = Template::parse("step-container", &step.container, Scope::Step)
+        .and_then(|template| template.render_step(context))
+        .map_err(|error| format!("{resolving}{error}"))?;
+    if name.trim().is_empty() {
+        return Err(format!("{resolving}empty image"));
+    }
+    if name.contains("${{") {
+        return Err(format!(
+            "{resolving}unresolved template in image \"{name}\""
+        ));
+    }
+    Ok(name)
+}
+
+/// The script.
+pub(super) fn script(step: &Step, context: &StepContext) -> Result<String, String> {
+    render(Field::Run, "step-run", &step.run, context)
+}
+
+/// The environment: static and forwarded variables, every value rendered.
+pub(super) fn environment(
+    step: &Step,
+    outer: &BTreeMap<String, String>,
+    context: &StepContext,
+) -> Result<BTreeMap<String, String>, String> {
+    resolve(step, outer)
+        .into_iter()
+        .map(|(name, value)| {
+            let rendered = render(Field::Env, &name, &value, context)?;
+            Ok((name, rendered))
+        })
+        .collect()
+}
+
+/// The part of the environment whose values do not depend on what earlier steps did.
+///
+/// `None` if a value that does has a name which cannot be set late. Values that do not render are left out:
+/// the error belongs to the moment the step is due.
+pub(super) fn early_environment(
+    step: &Step,
+    outer: &BTreeMap<String, String>,
+    context: &StepContext,
+) -> Option<BTreeMap<String, String>> {
+    let mut early = BTreeMap::new();
+    for (name, value) in resolve(step, outer) {
+        match early_text(&name, &value, context) {
+            Some(rendered) => {
+                early.insert(name, rendered);
+            }
+            None if crate::sandbox::can_be_set_late(&name) => {}
+            None => return None,
+        }
+    }
+    Some(early)
+}
+
+/// The text a template renders to, if that is already certain before the steps before it ran.
+pub(super) fn early_text(name: &str, text: &str, context: &StepContext) -> Option<String> {
+    let template = Template::parse(name, text, Scope::Step).ok()?;
+    if !template.is_final_before_steps() {
+        return None;
+    }
+    template.render_step(context).ok()
+}
+
+/// The contents of the step's files, by target path.
+pub(super) fn files(
+    step: &Step,
+    context: &StepContext,
+) -> Result<BTreeMap<String, String>, String> {
+    step.files
+        .iter()
+        .map(|(target, content)| {
+            let rendered = render(Field::Files, target, content, context)?;
+            Ok((target.clone(), rendered))
+        })
+        .collect()
+}
+
+/// Sets the step's outputs in `context`, in the order of their names; each sees those before it.
+pub(super) fn set_outputs(step: &Step, context: &mut StepContext) -> Result<(), String> {
+    for (name, output) in &step.outputs {
+        let text = render(
+            Field::Outputs,
+            &format!("outputs-{name}"),
+            &output.value,
+            context,
+        )?;
+        let value = capstan_core::output::decode(output.format, &text)
+            .map_err(|error| format!("setting step outputs: {error}"))?;
+        context.outputs.insert(name.clone(), value);
+    }
+    Ok(())
+}
+
+fn render(field: Field, name: &str, text: &str, context: &StepContext) -> Result<String, String> {
+    Template::parse(name, text, Scope::Step)
+        .and_then(|template| template.render_step(context))
+        .map_err(|error| field.explain(&error))
+}
+
+/// A step's variables, unrendered.
+pub(super) fn resolve(step: &Step, outer: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    resolve_environment(&step.env, &|name| outer.get(name).cloned())
+}
+
+/// The variables whose values come from outside, and so may be secrets.
+pub(super) fn forwarded(step: &Step) -> BTreeSet<&str> {
+    // A later static variable of the same name wins over a forwarded one.
+    let mut forwarded = BTreeSet::new();
+    for variable in &step.env.vars {
+        match variable {
+            EnvVar::Forwarded { name } => {
+                forwarded.insert(name.as_str());
+            }
+            EnvVar::Static { name, .. } => {
+                forwarded.remove(name.as_str());
+            }
+        }
+    }
+    forwarded
+}
