@@ -141,7 +141,9 @@ impl State {
         for entry in fs_err::read_dir(&self.runs).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let id = entry.file_name().to_string_lossy().into_owned();
-            if id.starts_with('.') || !entry.file_type().map_err(failed)?.is_dir() {
+            if id.starts_with('.') && !is_old(&entry.path())
+                || !entry.file_type().map_err(failed)?.is_dir()
+            {
                 continue;
             }
             match Lock::try_take(&entry.path().join("lock")) {
@@ -209,6 +211,13 @@ impl DeadRun {
     }
 }
 
+/// Whether a directory that never got its name was left by a process that died while making it.
+fn is_old(path: &Path) -> bool {
+    const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+    let modified = fs_err::metadata(path).and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > HOUR))
+}
+
 /// Removes all but the lock first: while something is left, the directory must be found again.
 fn remove(directory: &Path) -> Result<Tidied, Fault> {
     let inner = || -> io::Result<Tidied> {
@@ -274,6 +283,21 @@ mod tests {
         assert!(state.dead_runs().unwrap().is_empty());
         assert_eq!(living.remove().unwrap(), Tidied::Done);
         assert!(state.is_dead(living.id()));
+    }
+
+    #[test]
+    fn what_a_process_left_while_starting_is_swept_an_hour_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(directory.path()).unwrap();
+        let half_made = directory.path().join("runs/.new-abc");
+        fs_err::create_dir(&half_made).unwrap();
+        assert!(state.dead_runs().unwrap().is_empty());
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+        let handle = fs_err::File::open(&half_made).unwrap();
+        handle.file().set_modified(long_ago).unwrap();
+        let dead = state.dead_runs().unwrap();
+        assert_eq!(dead[0].remove().unwrap(), Tidied::Done);
+        assert!(!half_made.exists());
     }
 
     #[test]

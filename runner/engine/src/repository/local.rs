@@ -124,9 +124,11 @@ pub(super) async fn open(
     let context = |error: GitError| {
         error.into_fault(&format!("reading repository {}", repository.top.display()))
     };
-    let url = setting(git, git_dir, "remote.origin.url")
+    let url = settings(git, git_dir)
         .await
-        .map_err(context)?;
+        .map_err(context)?
+        .into_iter()
+        .find_map(|(key, value)| (key == "remote.origin.url").then_some(value));
     let parsed = url
         .as_deref()
         .and_then(|url| match super::Source::parse(url, Path::new("/")) {
@@ -224,15 +226,27 @@ pub(super) async fn object_format(git: &Git, git_dir: &Path) -> Result<String, G
         .await
 }
 
-async fn setting(git: &Git, git_dir: &Path, key: &str) -> Result<Option<String>, GitError> {
+/// The repository's own configuration, read as data: keys in lower case and their values, in order.
+async fn settings(git: &Git, git_dir: &Path) -> Result<Vec<(String, String)>, GitError> {
     let (finished, output) = git
         .isolated("config")
         .git_dir(git_dir)
-        .args(["--local", "--get", key])
-        .attempt(64 * 1024)
+        .args(["--local", "--list", "-z"])
+        .attempt(16 * 1024 * 1024)
         .await?;
-    let value = String::from_utf8_lossy(&output).trim().to_owned();
-    Ok((finished.code == Some(0) && !value.is_empty()).then_some(value))
+    if finished.code != Some(0) {
+        return Err(GitError::Failed {
+            command: "config",
+            code: finished.code,
+            stderr: finished.stderr,
+        });
+    }
+    let text = String::from_utf8_lossy(&output);
+    Ok(text
+        .split('\0')
+        .filter_map(|entry| entry.split_once('\n'))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect())
 }
 
 /// An object directory and those it borrows from, in git's order. Like git, five levels deep at most.
@@ -274,18 +288,20 @@ pub(crate) async fn is_dirty(git: &Git, repository: &LocalRepository) -> Result<
         return Ok(true);
     };
     let object_format = object_format(git, &repository.git_dir).await?;
-    let mut settings = Vec::new();
-    for key in [
-        "core.fileMode",
+    // How files are stored counts; what would be run does not.
+    const STORAGE: [&str; 5] = [
+        "core.filemode",
         "core.autocrlf",
         "core.eol",
         "core.symlinks",
-        "core.ignoreCase",
-    ] {
-        if let Some(value) = setting(git, &repository.git_dir, key).await? {
-            settings.push((key, value));
-        }
-    }
+        "core.ignorecase",
+    ];
+    let mut settings = settings(git, &repository.git_dir).await?;
+    settings.retain(|(key, _)| STORAGE.contains(&key.as_str()));
+    let settings: Vec<(&str, String)> = settings
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.clone()))
+        .collect();
     let objects = object_directories(&repository.common_dir.join("objects"));
     let scratch =
         scratch(&index, &objects, &object_format, &settings).map_err(|source| GitError::Io {

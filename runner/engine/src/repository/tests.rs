@@ -187,6 +187,36 @@ async fn a_dirty_tree_is_noticed_without_running_anything_of_it() {
 }
 
 #[tokio::test]
+async fn a_repository_that_lacks_objects_cannot_make_us_fetch_them() {
+    let machine = Machine::new().await;
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    let ran = fixture.path.join("ran");
+    let trap = format!("touch {}; false", ran.display());
+    for (key, value) in [
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "evil"),
+        ("remote.evil.promisor", "true"),
+        ("remote.evil.url", "ssh://nowhere.invalid/x"),
+        ("remote.evil.uploadpack", &trap),
+        ("core.sshCommand", &trap),
+        ("core.gitProxy", &trap),
+        ("protocol.ssh.allow", "always"),
+    ] {
+        fixture.git(&["config", key, value]);
+    }
+    let origin = machine.open_path(&fixture.path, None).await.unwrap();
+    let tree = fixture.rev("HEAD^{tree}");
+    let object = fixture
+        .path
+        .join(".git/objects")
+        .join(&tree[..2])
+        .join(&tree[2..]);
+    fs_err::remove_file(object).unwrap();
+    assert!(list_files(&machine.git, &origin, |_| {}).await.is_err());
+    assert!(!ran.exists());
+}
+
+#[tokio::test]
 async fn a_remote_is_fetched_shallow_and_only_once() {
     let machine = Machine::new().await;
     let fixture = Fixture::with(&[("a", "1\n")]);

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::{Dir, Permissions, PermissionsExt as _};
 
 pub use tree::Tidied;
+pub use visible::VISIBLE_GIT_ENVIRONMENT;
 
 use crate::fault::Fault;
 use crate::git::{Git, Invocation};
@@ -139,7 +140,8 @@ impl Workspace {
     /// One thing is decided where git's answer depends on the clock: a file with the very bytes it has in the base is
     /// unchanged, even if `.gitattributes` would store it otherwise today.
     ///
-    /// A step can leave things that git waits for, such as a named pipe called `.gitignore`: give it a deadline.
+    /// A step can leave things that git waits for, such as a named pipe called `.gitignore`: give it a deadline. Where
+    /// the runner is not root, a step can also leave files that it may not read: call [`Workspace::settle`] first.
     ///
     /// # Errors
     /// A fault of the workspace when git fails or the diff is larger than `limit` bytes, of the environment

@@ -21,7 +21,8 @@ pub enum Tidied {
     /// All of it was done.
     Done,
     /// Some entries belong to another user and we are not root. A container running as root over the
-    /// directory has to give them to us (`chown -R`); then the same call succeeds.
+    /// directory has to open them: `chmod 777` on every directory and `chmod a+rw` on every file, which unlike
+    /// `chown` is right under every mapping of users. Then the same call succeeds.
     NeedsReclaim {
         /// How many such entries were met; what is below an unreadable directory is not counted.
         entries: u64,
@@ -93,16 +94,18 @@ pub(super) fn open_up(root: &Dir) -> io::Result<Tidied> {
                 Err(error) => return Err(at(&path.join(&name), &error)),
             };
             let mode = metadata.mode() & 0o7777;
-            let wanted = if metadata.is_dir() {
-                0o777
+            let (wanted, enough) = if metadata.is_dir() {
+                (0o777, mode & 0o1777 == 0o777)
             } else if metadata.is_file() {
-                mode & 0o777 | 0o666
+                (mode & 0o777 | 0o666, mode & 0o666 == 0o666)
             } else {
                 continue;
             };
             if mode != wanted {
                 match directory.set_permissions(&name, Permissions::from_mode(wanted)) {
                     Ok(()) => {}
+                    // Somebody else's, but open already.
+                    Err(error) if is_denied(&error) && enough => {}
                     Err(error) if is_denied(&error) => {
                         tidied.foreign(|| path.join(&name));
                         continue;
@@ -320,6 +323,10 @@ mod tests {
             expected("theirs/file")
         );
         assert!(tree.symlink_metadata("ours").is_err());
+        // As it is after a container has opened everything.
+        let opened = open_child(&parent, "opened".as_ref()).unwrap();
+        assert_eq!(open_up(&opened).unwrap(), Tidied::Done);
+        assert_eq!(remove(&parent, "opened".as_ref()).unwrap(), Tidied::Done);
     }
 
     #[test]
@@ -337,11 +344,25 @@ mod tests {
         set(&tree.join("theirs"), 0o755);
         set(&tree.join("theirs/file"), 0o600);
         set(parent.path(), 0o755);
-        for path in [parent.path().to_owned(), tree.clone(), tree.join("ours")] {
+        let opened = parent.path().join("opened");
+        fs_err::create_dir_all(opened.join("theirs/deeper")).unwrap();
+        fs_err::write(opened.join("theirs/file"), "").unwrap();
+        for (name, mode) in [
+            ("theirs", 0o2777),
+            ("theirs/deeper", 0o777),
+            ("theirs/file", 0o666),
+        ] {
+            set(&opened.join(name), mode);
+        }
+        let ours = [
+            parent.path().to_owned(),
+            tree.clone(),
+            tree.join("ours"),
+            opened,
+        ];
+        for path in ours {
             std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
-        // The directory itself may be written by all, as if it had been opened up before.
-        set(&tree.join("theirs"), 0o755);
         let output = std::process::Command::new(std::env::current_exe().unwrap())
             .args([
                 "--ignored",

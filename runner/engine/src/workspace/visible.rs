@@ -12,6 +12,14 @@ use crate::sandbox::BindMount;
 /// Where the source's object directories are mounted in containers.
 const OBJECTS: &str = "/.capstan-objects";
 
+/// Variables with which a git in a container accepts `/work/.git`, whoever owns it (from git 2.38 on). They are for
+/// steps that do not set `GIT_CONFIG_COUNT` themselves.
+pub const VISIBLE_GIT_ENVIRONMENT: [(&str, &str); 3] = [
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "safe.directory"),
+    ("GIT_CONFIG_VALUE_0", "/work"),
+];
+
 impl Workspace {
     pub(super) async fn make_git_visible(&mut self, origin: &Origin) -> Result<(), Fault> {
         let failed = |error: io::Error| Fault::disk("creating workspace", &error);
