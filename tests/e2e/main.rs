@@ -1,3 +1,4 @@
 //! End-to-end tests of the `capstan` binary against a real container engine.
 
 mod batch_run;
+mod documents;

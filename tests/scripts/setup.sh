@@ -13,11 +13,11 @@ say() {
 	printf '%s\n' "${0##*/}: $*" >&2
 }
 
-# The environment is not fit: says what is wrong and what to do, one argument a line. Exit code 3 as in `capstan`.
+# The environment is not fit: says what is wrong, and below it what to do. Exit code 3 as in `capstan`.
 unfit() {
-	printf '%s\n' "${0##*/}: $1" >&2
+	say "$1"
 	shift
-	printf '    %s\n' "$@" >&2
+	[ $# -eq 0 ] || printf '%s\n' "$@" | sed 's/^/    /' >&2
 	exit 3
 }
 

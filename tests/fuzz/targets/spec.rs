@@ -1,6 +1,10 @@
-//! Any bytes as a batch spec.
+//! Any bytes as a batch spec; what is wrong with them can be shown.
 #![no_main]
 
+use capstan_core::spec::{self, ParseOptions};
+
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let _ = capstan_core::spec::parse(data);
+    if let Err(problems) = spec::parse(data, &ParseOptions::default()) {
+        let _ = problems.render("spec.yaml", data);
+    }
 });
