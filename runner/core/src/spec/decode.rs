@@ -27,10 +27,9 @@ const ON_FORMS: &str = "an entry has either `repositoriesMatchingQuery`, or `rep
 pub(super) fn spec(decoder: &mut Decoder, root: &Node) -> BatchSpec {
     let mut spec = BatchSpec::default();
     let at = decoder.root(root);
-    let Some(object) = decoder.closed(at, "object", &FIELDS) else {
+    let Some(object) = decoder.closed(at, "object", &["name"], &FIELDS) else {
         return spec;
     };
-    decoder.require(&object, &["name"]);
     spec.version = version(decoder, &object);
     spec.name = name(decoder, &object);
     spec.description = decoder.text_or_empty(&object, "description");
@@ -178,8 +177,7 @@ fn on(decoder: &mut Decoder, at: At<'_>) -> Option<On> {
 
 fn workspace(decoder: &mut Decoder, at: At<'_>) -> Option<WorkspaceRule> {
     let fields = ["rootAtLocationOf", "in", "onlyFetchWorkspace"];
-    let object = decoder.closed(at, "object", &fields)?;
-    decoder.require(&object, &["rootAtLocationOf"]);
+    let object = decoder.closed(at, "object", &["rootAtLocationOf"], &fields)?;
     let in_ = decoder.text(&object, "in").filter(|glob| !glob.is_empty());
     let only_fetch_workspace = object
         .get("onlyFetchWorkspace")
@@ -194,8 +192,8 @@ fn workspace(decoder: &mut Decoder, at: At<'_>) -> Option<WorkspaceRule> {
 }
 
 fn import(decoder: &mut Decoder, at: At<'_>) -> Option<ImportChangesets> {
-    let object = decoder.closed(at, "object", &["repository", "externalIDs"])?;
-    decoder.require(&object, &["repository", "externalIDs"]);
+    let fields = ["repository", "externalIDs"];
+    let object = decoder.closed(at, "object", &fields, &fields)?;
     let repository = decoder.text(&object, "repository");
     let mut external_ids = Vec::new();
     if let Some(list) = object.get("externalIDs") {
@@ -249,17 +247,17 @@ fn hooks(decoder: &mut Decoder, spec: &Object<'_>, at: At<'_>, version: u32) {
             ),
         }
     }
-    let Some(object) = decoder.closed(at, "object", &["onCIFailure", "onMergeConflict"]) else {
+    let fields = ["onCIFailure", "onMergeConflict"];
+    let Some(object) = decoder.closed(at, "object", &[], &fields) else {
         return;
     };
-    for key in ["onCIFailure", "onMergeConflict"] {
+    for key in fields {
         let Some(hook) = object.get(key) else {
             continue;
         };
-        let Some(hook) = decoder.closed(hook, "object", &["steps"]) else {
+        let Some(hook) = decoder.closed(hook, "object", &["steps"], &["steps"]) else {
             continue;
         };
-        decoder.require(&hook, &["steps"]);
         if let Some(steps) = hook.get("steps") {
             for (index, step) in decoder.list(&steps, false).into_iter().enumerate() {
                 let prefix = format!("hooks.{key} step {}", index + 1);

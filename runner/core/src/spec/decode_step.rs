@@ -26,7 +26,7 @@ const ENV_FORMS: &str = "env is either an object of texts, or a list whose entri
 pub(super) fn step(decoder: &mut Decoder, at: At<'_>, version: u32) -> Step {
     let number = at.key().parse::<usize>().map_or(0, |n| n + 1);
     let prefix = format!("step {number}");
-    let Some(object) = decoder.closed(at, "object", &FIELDS[..10]) else {
+    let Some(object) = decoder.object(at, "object") else {
         return Step::default();
     };
     if version == 3 {
@@ -34,6 +34,7 @@ pub(super) fn step(decoder: &mut Decoder, at: At<'_>, version: u32) -> Step {
     } else {
         require(decoder, &object);
     }
+    decoder.refuse_others(&object, &FIELDS[..10]);
     let mut step = body(decoder, &object, &prefix);
     if version == 3 {
         step.container = decoder.text_or_empty(&object, "image");
@@ -47,7 +48,7 @@ pub(super) fn hook_step(decoder: &mut Decoder, at: At<'_>, prefix: &str) {
         .into_iter()
         .filter(|f| !["container", "buildImage"].contains(f))
         .collect();
-    let Some(object) = decoder.closed(at, "object", &fields) else {
+    let Some(object) = decoder.closed(at, "object", &[], &fields) else {
         return;
     };
     if let Some(at) = object.get("maxAttempts") {
@@ -122,7 +123,7 @@ fn body(decoder: &mut Decoder, object: &Object<'_>, prefix: &str) -> Step {
     if let Some(at) = object.get("outputs").filter(|at| !at.is_null())
         && let Some(outputs) = decoder.object(at, "[object,null]")
     {
-        for (name, at) in outputs.iter() {
+        for (name, _, at) in outputs.iter() {
             if let Some(output) = output(decoder, at) {
                 step.outputs.insert(name.to_owned(), output);
             }
@@ -140,9 +141,9 @@ fn body(decoder: &mut Decoder, object: &Object<'_>, prefix: &str) -> Step {
         coding_agent(decoder, at);
     }
     if let Some(at) = object.get("buildImage")
-        && let Some(build) = decoder.closed(at, "object", &["run", "baseImage"])
+        && let Some(build) =
+            decoder.closed(at, "object", &["run", "baseImage"], &["run", "baseImage"])
     {
-        decoder.require(&build, &["run", "baseImage"]);
         decoder.text(&build, "run");
         decoder.text(&build, "baseImage");
     }
@@ -205,21 +206,19 @@ fn files(
     let Some(object) = decoder.object(at, "[object,null]") else {
         return files;
     };
-    for (target, at) in object.iter() {
+    for (target, key_span, at) in object.iter() {
         if target.contains(',') {
             let message = format!("{prefix} files target path contains invalid characters");
             decoder.report(
-                Diagnostic::error("", message, object.key_span(target))
+                Diagnostic::error("", message, key_span)
                     .with_hint("the path must not contain a comma"),
             );
         }
         if !target.starts_with('/') {
             let message = format!("{prefix} files target path {target:?} is not absolute");
-            decoder.report(
-                Diagnostic::error("", message, object.key_span(target)).with_hint(
-                    "the path is one in the container and has to start with `/`, for example /tmp/file",
-                ),
-            );
+            decoder.report(Diagnostic::error("", message, key_span).with_hint(
+                "the path is one in the container and has to start with `/`, for example /tmp/file",
+            ));
         }
         if let Some(content) = decoder.string(&at) {
             files.insert(target.to_owned(), content);
@@ -253,8 +252,12 @@ fn output(decoder: &mut Decoder, at: At<'_>) -> Option<Output> {
 }
 
 fn mount(decoder: &mut Decoder, at: At<'_>, prefix: &str) -> Option<Mount> {
-    let object = decoder.closed(at, "object", &["path", "mountpoint"])?;
-    decoder.require(&object, &["path", "mountpoint"]);
+    let object = decoder.closed(
+        at,
+        "object",
+        &["path", "mountpoint"],
+        &["path", "mountpoint"],
+    )?;
     let mut part = |key| {
         let text = decoder.text(&object, key)?;
         if text.contains(',') {
@@ -291,10 +294,9 @@ fn condition(decoder: &mut Decoder, at: &At<'_>) -> Condition {
 }
 
 fn coding_agent(decoder: &mut Decoder, at: At<'_>) {
-    let Some(agent) = decoder.closed(at, "object", &["type", "prompt"]) else {
+    let Some(agent) = decoder.closed(at, "object", &["type", "prompt"], &["type", "prompt"]) else {
         return;
     };
-    decoder.require(&agent, &["type", "prompt"]);
     decoder.text(&agent, "prompt");
     if let Some(at) = agent.get("type")
         && let Some(kind) = decoder.string(&at)

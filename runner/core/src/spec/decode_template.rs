@@ -17,8 +17,8 @@ pub(super) fn template(
     version: u32,
 ) -> Option<ChangesetTemplate> {
     let fields = ["title", "body", "branch", "fork", "commit", "published"];
-    let object = decoder.closed(at, "object", &fields)?;
-    decoder.require(&object, &["title", "branch", "commit"]);
+    let required = ["title", "branch", "commit"];
+    let object = decoder.closed(at, "object", &required, &fields)?;
     let mut template = ChangesetTemplate {
         title: decoder.text_or_empty(&object, "title"),
         body: decoder.text_or_empty(&object, "body"),
@@ -27,9 +27,8 @@ pub(super) fn template(
         ..ChangesetTemplate::default()
     };
     if let Some(at) = object.get("commit")
-        && let Some(commit) = decoder.closed(at, "object", &["message", "author"])
+        && let Some(commit) = decoder.closed(at, "object", &["message"], &["message", "author"])
     {
-        decoder.require(&commit, &["message"]);
         template.message = decoder.text_or_empty(&commit, "message");
         template.author = commit.get("author").and_then(|at| author(decoder, at));
     }
@@ -47,8 +46,8 @@ pub(super) fn template(
 }
 
 fn author(decoder: &mut Decoder, at: At<'_>) -> Option<Author> {
-    let object = decoder.closed(at, "object", &["name", "email"])?;
-    decoder.require(&object, &["name", "email"]);
+    let fields = ["name", "email"];
+    let object = decoder.closed(at, "object", &fields, &fields)?;
     let (name, email) = (
         decoder.text(&object, "name"),
         decoder.text(&object, "email"),
@@ -103,7 +102,7 @@ fn rule(decoder: &mut Decoder, at: At<'_>) -> Option<PublishedRule> {
         decoder.problem_hint(&entry, message, PUBLISHED_FORMS);
         return None;
     }
-    let (key, value) = object.iter().next()?;
+    let (key, _, value) = object.iter().next()?;
     let value = published_value(decoder, &value).unwrap_or(PublishedValue::No);
     let (pattern, branch) = match key.split_once('@') {
         Some((pattern, branch)) => (pattern, Some(branch.to_owned())),
@@ -138,7 +137,7 @@ pub(super) fn transform_changes(decoder: &mut Decoder, at: At<'_>) -> Option<Tra
     if at.is_null() {
         return None;
     }
-    let object = decoder.closed(at, "[object,null]", &["group"])?;
+    let object = decoder.closed(at, "[object,null]", &[], &["group"])?;
     let mut group = Vec::new();
     if let Some(at) = object.get("group") {
         for entry in decoder.list(&at, true) {
@@ -149,8 +148,8 @@ pub(super) fn transform_changes(decoder: &mut Decoder, at: At<'_>) -> Option<Tra
 }
 
 fn group(decoder: &mut Decoder, at: At<'_>) -> Option<Group> {
-    let object = decoder.closed(at, "object", &["directory", "branch", "repository"])?;
-    decoder.require(&object, &["directory", "branch"]);
+    let fields = ["directory", "branch", "repository"];
+    let object = decoder.closed(at, "object", &fields[..2], &fields)?;
     let directory = not_empty(decoder, &object, "directory");
     let branch = not_empty(decoder, &object, "branch");
     let repository = decoder

@@ -97,11 +97,11 @@ impl<'a> Object<'a> {
         self.pairs.iter().any(|p| p.key == key)
     }
 
-    /// All pairs, in source order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, At<'a>)> {
+    /// All pairs, in source order: key, its place, value.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Span, At<'a>)> {
         self.pairs
             .iter()
-            .map(|p| (&*p.key, self.at.child(&p.key, p.value)))
+            .map(|p| (&*p.key, p.key_span, self.at.child(&p.key, p.value)))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -251,14 +251,16 @@ impl Decoder {
         Some(Object { at, pairs })
     }
 
-    /// The pairs of an object that has no keys but `fields`.
+    /// The pairs of an object that has all of `required` and no keys but `fields`.
     pub(super) fn closed<'a>(
         &mut self,
         at: At<'a>,
         expected: &str,
+        required: &[&str],
         fields: &[&str],
     ) -> Option<Object<'a>> {
         let object = self.object(at, expected)?;
+        self.require(&object, required);
         self.refuse_others(&object, fields);
         Some(object)
     }
@@ -272,7 +274,11 @@ impl Decoder {
                     format!("Additional property {} is not allowed", pair.key),
                     pair.key_span,
                 );
-                self.report(match suggest::key(&pair.key, fields) {
+                // Not worth the comparing for problems that are only counted.
+                let hint = (self.problems.len() < Diagnostics::KEPT)
+                    .then(|| suggest::key(&pair.key, fields))
+                    .flatten();
+                self.report(match hint {
                     Some(hint) => problem.with_hint(hint),
                     None => problem,
                 });
@@ -313,7 +319,7 @@ impl Decoder {
             return Vec::new();
         };
         let mut out = Vec::with_capacity(object.len());
-        for (key, value) in object.iter() {
+        for (key, _, value) in object.iter() {
             if let Some(text) = self.string(&value) {
                 out.push((key.to_owned(), text));
             }

@@ -156,7 +156,10 @@ fn locate(document: &[u8], span: Span, value: &str, offset: usize) -> Option<Spa
         .sum();
     let at = (line_start + found + in_line).min(written.len());
     let rest = written.get(at..)?;
-    let stop = rest.find('\n').unwrap_or(rest.len());
+    // The word at that place, at least one character of it.
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    let first = rest.chars().next().map_or(0, char::len_utf8);
+    let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len()).max(first);
     let column = if index == 0 {
         span.column as usize + written.get(..at)?.chars().count()
     } else {
@@ -164,7 +167,7 @@ fn locate(document: &[u8], span: Span, value: &str, offset: usize) -> Option<Spa
     };
     Some(Span {
         start: u32::try_from(start + at).ok()?,
-        end: u32::try_from(start + at + rest[..stop].trim_end().len()).ok()?,
+        end: u32::try_from(start + at + length).ok()?,
         line: span.line + u32::try_from(index).ok()?,
         column: u32::try_from(column).ok()?,
     })

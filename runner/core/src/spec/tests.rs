@@ -124,7 +124,119 @@ fn a_whole_spec() {
 #[test]
 fn the_spec_as_json() {
     let json = serde_json::to_string_pretty(&read(FULL)).unwrap();
-    insta::assert_snapshot!(json, @"");
+    insta::assert_snapshot!(json, @r#"
+    {
+      "version": 2,
+      "name": "hello-world",
+      "description": "Say hello",
+      "on": [
+        {
+          "repositoriesMatchingQuery": "file:README.md"
+        },
+        {
+          "repository": "github.com/acme/a"
+        },
+        {
+          "repository": "github.com/acme/b",
+          "branch": "dev"
+        },
+        {
+          "repository": "github.com/acme/c",
+          "branches": [
+            "x",
+            "y"
+          ]
+        }
+      ],
+      "workspaces": [
+        {
+          "rootAtLocationOf": "package.json",
+          "in": "github.com/acme/*",
+          "onlyFetchWorkspace": true
+        }
+      ],
+      "steps": [
+        {
+          "run": "echo \"<hi> & bye\"\n",
+          "container": "alpine:3",
+          "env": [
+            "HOME_DIR",
+            {
+              "A": "b"
+            }
+          ],
+          "files": {
+            "/tmp/f": "hi"
+          },
+          "outputs": {
+            "o": {
+              "value": "v",
+              "format": "json"
+            },
+            "p": {
+              "value": "w"
+            }
+          },
+          "mount": [
+            {
+              "mountpoint": "/mnt",
+              "path": "./m"
+            }
+          ],
+          "if": true
+        },
+        {
+          "run": "make",
+          "container": "alpine:3",
+          "env": {
+            "A": "a",
+            "Z": "z"
+          },
+          "if": "${{ eq repository.name \"x\" }}"
+        }
+      ],
+      "transformChanges": {
+        "group": [
+          {
+            "directory": "a",
+            "branch": "b",
+            "repository": "github.com/acme/a"
+          }
+        ]
+      },
+      "importChangesets": [
+        {
+          "repository": "github.com/acme/a",
+          "externalIDs": [
+            "1",
+            "2",
+            "3"
+          ]
+        }
+      ],
+      "changesetTemplate": {
+        "title": "T",
+        "body": "B",
+        "branch": "c",
+        "fork": false,
+        "commit": {
+          "message": "M",
+          "author": {
+            "name": "N",
+            "email": "n@example.com"
+          }
+        },
+        "published": [
+          {
+            "*": false
+          },
+          {
+            "github.com/acme/*": "draft"
+          }
+        ]
+      }
+    }
+    "#);
 }
 
 #[test]
@@ -482,21 +594,118 @@ changesetTemplate:
   message: m
   commit: {message: m, author: {name: n, email: "${{ outputs.email }}"}}
   published: maybe
-"#), @"");
+"#), @r#"
+    spec.yaml:1:1: name is required
+      1 | version: 2
+        | ^^^^^^^
+    spec.yaml:2:1: Additional property nmae is not allowed
+      2 | nmae: hello
+        | ^^^^
+      hint: did you mean `name`?
+    spec.yaml:5:5: on.0: Additional property query is not allowed
+      5 |     query: x
+        |     ^^^^^
+      hint: known here: repository, branch, branches
+    spec.yaml:7:5: steps.0: container is required
+      7 |   - run: echo
+        |     ^^^
+      hint: `image` belongs to version 3; write `container`
+    spec.yaml:9:5: steps.0: Additional property mounts is not allowed
+      9 |     mounts: []
+        |     ^^^^^^
+      hint: did you mean `mount`?
+    spec.yaml:13:14: steps.1.env.LEVEL: Invalid type. Expected: string, given: integer
+      13 |       LEVEL: 3
+         |              ^
+      hint: put it in quotes to make it text
+    spec.yaml:15:7: step 2 files target path "etc/conf" is not absolute
+      15 |       etc/conf: x
+         |       ^^^^^^^^
+      hint: the path is one in the container and has to start with `/`, for example /tmp/file
+    spec.yaml:19:3: changesetTemplate: Additional property message is not allowed
+      19 |   message: m
+         |   ^^^^^^^
+      hint: `message` belongs under `commit`
+    spec.yaml:20:49: changesetTemplate.commit.author.email: Does not match format 'email'
+      20 |   commit: {message: m, author: {name: n, email: "${{ outputs.email }}"}}
+         |                                                 ^^^^^^^^^^^^^^^^^^^^^^
+      hint: the format is checked before templates are rendered: write `${{outputs.x}}@example.com`, without spaces and with a literal `@`
+    spec.yaml:21:14: changesetTemplate.published: Does not match pattern '^draft$'
+      21 |   published: maybe
+         |              ^^^^^
+      hint: published is true, false, draft, or a list whose entries are one `repository-glob: true`, `false` or `draft`
+    "#);
 }
 
 #[test]
 fn bad_documents_are_shown() {
-    insta::assert_snapshot!(shown(""), @"");
-    insta::assert_snapshot!(shown("name: x\n\tdescription: y\n"), @"");
-    insta::assert_snapshot!(shown("name: x\nname: y\n"), @"");
-    insta::assert_snapshot!(shown("name: x: y\n"), @"");
-    insta::assert_snapshot!(shown("name: \"x\n"), @"");
-    insta::assert_snapshot!(shown("name: @x\n"), @"");
-    insta::assert_snapshot!(shown("name: [a, b\n"), @"");
-    insta::assert_snapshot!(shown(&"# padding\n".repeat(1 << 20)), @"");
+    insta::assert_snapshot!(shown(""), @"
+    spec.yaml:1:1: Invalid type. Expected: object, given: null
+      hint: the batch spec is empty: it needs at least a `name`
+    ");
+    insta::assert_snapshot!(shown("name: x\n\tdescription: y\n"), @"
+    spec.yaml:2:1: found a tab character that violates indentation
+      2 |     description: y
+        | ^^^^
+      hint: indent with spaces: YAML does not allow tabs here
+    ");
+    insta::assert_snapshot!(shown("name: x\nname: y\n"), @r#"
+    spec.yaml:2:1: mapping key "name" already defined at line 1
+      2 | name: y
+        | ^^^^
+      hint: a key can be given once; remove one of the two
+    "#);
+    insta::assert_snapshot!(shown("name: x: y\n"), @"
+    spec.yaml:1:8: mapping values are not allowed in this context
+      1 | name: x: y
+        |        ^
+      hint: text that contains `: ` has to be quoted; or the line is indented too far
+    ");
+    insta::assert_snapshot!(shown("name: \"x\n"), @r#"
+    spec.yaml:1:7: while scanning a quoted scalar, found unexpected end of stream
+      1 | name: "x
+        |       ^
+      hint: a quote is not closed
+    "#);
+    insta::assert_snapshot!(shown("name: @x\n"), @"
+    spec.yaml:1:7: unexpected character: `@'
+      1 | name: @x
+        |       ^
+      hint: text that starts with this character has to be quoted
+    ");
+    insta::assert_snapshot!(shown("name: [a, b\n"), @"
+    spec.yaml:1:11: while parsing a flow sequence, expected ',' or ']'
+      1 | name: [a, b
+        |           ^
+      hint: a bracket or brace is not closed, or a comma is missing
+    ");
+    insta::assert_snapshot!(shown(&"# padding\n".repeat(1 << 20)), @"
+    spec.yaml:1:1: the document has 10485760 bytes, more than the 8 MiB that are read
+      1 | # padding
+        | ^
+    ");
     let error = parse(b"name: \xffx", &ParseOptions::default()).unwrap_err();
-    insta::assert_snapshot!(error.render("spec.yaml", b"name: \xffx"), @"");
+    insta::assert_snapshot!(error.render("spec.yaml", b"name: \xffx"), @"
+    spec.yaml:1:7: invalid UTF-8
+      1 | name: �x
+        |       ^
+      hint: a batch spec is text in UTF-8
+    ");
+}
+
+#[test]
+fn a_spec_full_of_problems_is_refused_without_effort() {
+    let mut text = "name: x\nsteps:\n  - run: r\n    container: c\n    files:\n".to_owned();
+    for n in 0..50_000 {
+        text.push_str(&format!("      rel{n}: x\n"));
+    }
+    for n in 0..50_000 {
+        text.push_str(&format!("nane{n}: x\n"));
+    }
+    let error = parse(text.as_bytes(), &ParseOptions::default()).unwrap_err();
+    assert_eq!(error.len(), 100_001);
+    let shown = error.render("spec.yaml", text.as_bytes());
+    assert!(shown.ends_with("and 99981 more\n"), "{shown}");
 }
 
 #[test]
@@ -517,7 +726,25 @@ fn templates_and_globs_are_listed() {
         .templates()
         .map(|f| format!("{} {:?} {} {:?}", f.path, f.scope, f.name, f.text))
         .collect();
-    insta::assert_snapshot!(shown.join("\n"), @"");
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    steps.0.container Step step-container "alpine:3"
+    steps.0.run Step step-run "echo \"<hi> & bye\"\n"
+    steps.0.env.A Step A "b"
+    steps.0.files./tmp/f Step /tmp/f "hi"
+    steps.0.outputs.o.value Step outputs-o "v"
+    steps.0.outputs.p.value Step outputs-p "w"
+    steps.1.if Step step-condition "${{ eq repository.name \"x\" }}"
+    steps.1.container Step step-container "alpine:3"
+    steps.1.run Step step-run "make"
+    steps.1.env.Z Step Z "z"
+    steps.1.env.A Step A "a"
+    changesetTemplate.title Changeset title "T"
+    changesetTemplate.body Changeset body "B"
+    changesetTemplate.branch Changeset branch "c"
+    changesetTemplate.commit.message Changeset message "M"
+    changesetTemplate.commit.author.name Changeset authorName "N"
+    changesetTemplate.commit.author.email Changeset authorEmail "n@example.com"
+    "#);
     let globs: Vec<_> = spec.globs().map(|g| (g.path, g.pattern)).collect();
     assert_eq!(
         globs,
@@ -585,7 +812,26 @@ workspaces:
         check_glob: Some(&glob),
     };
     let error = parse(text.as_bytes(), &options).unwrap_err();
-    insta::assert_snapshot!(error.render("spec.yaml", text.as_bytes()), @"");
+    insta::assert_snapshot!(error.render("spec.yaml", text.as_bytes()), @r#"
+    spec.yaml:5:18: steps.0.run: template: step-run:1: function "nope" not defined
+      5 |         echo ${{ nope }}
+        |                  ^^^^
+    spec.yaml:6:23: steps.0.container: template: step-container:1: function "nope" not defined
+      6 |     container: "a ${{ nope }}"
+        |                       ^^^^
+    spec.yaml:8:18: steps.0.env.É: template: É:1: function "nope" not defined
+      8 |       - É: é ${{ nope }}
+        |                  ^^^^
+    spec.yaml:10:10: changesetTemplate.title: template: title:1: function "nope" not defined
+      10 |   title: "esc\"aped ${{ nope }}"
+         |          ^^^^^^^^^^^^^^^^^^^^^^^
+    spec.yaml:14:7: building rule for array entry 0: unexpected end of input
+      14 |     - "a[": true
+         |       ^^^^
+    spec.yaml:17:9: workspaces.0.in: compiling glob "[": unexpected end of input
+      17 |     in: "["
+         |         ^^^
+    "#);
 }
 
 #[test]
@@ -666,7 +912,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         Just(Some(OutputFormat::Json)),
         Just(Some(OutputFormat::Yaml))
     ];
-    let output = (text, format).prop_map(|(value, format)| Output { value, format });
+    let output = ("[a-z{} ]{1,4}", format).prop_map(|(value, format)| Output { value, format });
     let condition = prop_oneof![
         Just(Condition::Absent),
         any::<bool>().prop_map(Condition::Bool),

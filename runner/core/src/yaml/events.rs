@@ -245,6 +245,8 @@ fn explain(info: &str) -> (String, Option<&'static str>) {
         Some("a quote is not closed")
     } else if info.contains("did not find expected key") || info.contains("simple key expected") {
         Some("check the indentation, and that every key is followed by `: `")
+    } else if info.contains("flow sequence") || info.contains("flow mapping") {
+        Some("a bracket or brace is not closed, or a comma is missing")
     } else if info.contains("recursion limit") {
         return ("the document is nested too deeply".to_owned(), None);
     } else {
