@@ -87,7 +87,7 @@ pub(crate) enum Batch {
     /// Checks a batch spec and points at every mistake.
     Validate(Validate),
     /// Shows what each step would run, without running anything.
-    Render(Render),
+    Render(Box<Render>),
 }
 
 #[derive(Debug, Args)]
@@ -99,8 +99,19 @@ pub(crate) struct Spec {
 
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    #[command(flatten)]
-    pub(crate) spec: Spec,
+    /// Batch spec; `-` reads it from standard input.
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "SPEC",
+        required_unless_present = "positional",
+        conflicts_with = "positional"
+    )]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The same, without a flag.
+    #[arg(value_name = "SPEC")]
+    pub(crate) positional: Option<PathBuf>,
 
     /// Prints the problems as JSON.
     #[arg(long)]

@@ -46,7 +46,7 @@ impl Failed {
         }
     }
 
-    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+    pub(crate) fn run(message: impl fmt::Display) -> Self {
         Self {
             exit: Exit::Failed,
             message: message.to_string(),

@@ -2,7 +2,6 @@
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use capstan_core::changeset::{self, ChangesetSpec, ImportedChangeset};
 use capstan_core::diff::{Diff, Encoding, render_stat};
@@ -21,7 +20,6 @@ pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
     pub(crate) log: Option<PathBuf>,
     pub(crate) workspace: Option<PathBuf>,
-    pub(crate) elapsed: Duration,
     /// Its changesets; none if it failed or nothing changed.
     pub(crate) changesets: Vec<ChangesetSpec>,
 }
@@ -38,7 +36,7 @@ impl Ended {
             mut outcome,
             log,
             workspace,
-            elapsed,
+            ..
         } = finished;
         let mut changesets = Vec::new();
         if let (
@@ -69,7 +67,6 @@ impl Ended {
             outcome,
             log,
             workspace,
-            elapsed,
             changesets,
         }
     }
@@ -97,10 +94,10 @@ pub(crate) fn collect<'a>(ended: &'a [Ended], spec: &BatchSpec) -> Result<Result
         .flat_map(|job| job.changesets.iter().map(move |changeset| (job, changeset)))
         .collect();
     changeset::check_unique_branches(changesets.iter().map(|(_, changeset)| *changeset))
-        .map_err(Failed::failed)?;
+        .map_err(Failed::run)?;
     // Without a server a repository's name is all the identity it has.
     let imports = changeset::import(&spec.import_changesets, &|name| Some(name.to_owned()))
-        .map_err(Failed::failed)?;
+        .map_err(Failed::run)?;
     Ok(Results {
         changesets,
         imports,

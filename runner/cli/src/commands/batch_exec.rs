@@ -159,7 +159,7 @@ async fn run_task(
     let resume = match (&input.cached_step_result, input.cached_step_result_found) {
         (Some(value), true) => {
             let result = StepResult::from_json(value.to_string().as_bytes())
-                .map_err(|error| Failed::failed(format!("reading cachedStepResult: {error}")))?;
+                .map_err(|error| Failed::run(format!("reading cachedStepResult: {error}")))?;
             Some(Resume {
                 result: Arc::new(result),
             })
@@ -169,7 +169,7 @@ async fn run_task(
     let mounts = check_mounts(&input.task.steps, &arguments.workspace_files, &|path| {
         fs_err::canonicalize(path)
     })
-    .map_err(Failed::failed)?;
+    .map_err(Failed::run)?;
     let job = Job {
         task: Arc::new(input.task),
         base: Base::InPlace(Arc::new(origin)),
@@ -185,7 +185,7 @@ async fn run_task(
     match finished.into_iter().next().map(|finished| finished.outcome) {
         Some(Outcome::Done { .. }) => Ok(Exit::Success),
         Some(Outcome::Failed(failure)) => {
-            let mut failed = Failed::failed(&failure.message);
+            let mut failed = Failed::run(&failure.message);
             failed.hint = failure.hint;
             Err(failed)
         }
@@ -206,16 +206,16 @@ fn arguments(
     let required = |name, missing: &str| {
         get(name)
             .map(|path| directory.join(path))
-            .ok_or_else(|| Failed::failed(missing))
+            .ok_or_else(|| Failed::run(missing))
     };
     let input = required("f", "input file parameter missing")?;
     let temporary = required("tmp", "tempDir parameter missing")?;
     let repository = required("repo", "repoDir parameter missing")?;
     let relative = get("tmp").is_some_and(|path| Path::new(path).is_relative());
     if relative {
-        fs_err::create_dir(&temporary).map_err(Failed::failed)?;
+        fs_err::create_dir(&temporary).map_err(Failed::run)?;
     } else if !temporary.is_dir() {
-        return Err(Failed::failed(format!(
+        return Err(Failed::run(format!(
             "the temporary directory {} does not exist",
             temporary.display()
         )));
@@ -224,7 +224,7 @@ fn arguments(
         None => None,
         Some(text) => {
             let limit = duration(text).map_err(|error| {
-                Failed::failed(format!("invalid value {text:?} for flag -timeout: {error}"))
+                Failed::run(format!("invalid value {text:?} for flag -timeout: {error}"))
             })?;
             Some(go_duration(limit))
         }
@@ -255,12 +255,12 @@ fn read(path: &Path) -> Result<ExecInput, Failed> {
     fs_err::File::open(path)
         .and_then(|file| file.take(INPUT_LIMIT).read_to_string(&mut text))
         .map_err(|error| {
-            Failed::failed(format!(
+            Failed::run(format!(
                 "failed to read workspace execution input file: {error}"
             ))
         })?;
     exec_input::parse(&text).map_err(|error| {
-        Failed::failed(format!(
+        Failed::run(format!(
             "failed to read workspace execution input file: {error}"
         ))
     })

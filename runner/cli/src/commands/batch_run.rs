@@ -73,7 +73,7 @@ fn parse(args: &Run, reporter: &dyn Reporter) -> Result<Loaded, Failed> {
         .inspect_err(|failed| {
             reporter.phase(Phase::ParsingFailed {
                 error: &failed.message,
-            })
+            });
         })?;
     reporter.phase(Phase::Parsed);
     Ok(loaded)

@@ -1,12 +1,17 @@
 //! `capstan batch validate`.
 
+use std::path::{Path, PathBuf};
+
 use crate::args::Validate;
 use crate::failure::{Exit, Failed};
 use crate::printer;
 use crate::spec_file;
 
 pub(super) fn run(args: &Validate) -> Result<Exit, Failed> {
-    match spec_file::load(&args.spec.file) {
+    let file = args.file.as_ref().or(args.positional.as_ref());
+    // The command line is refused when it names neither.
+    let file = file.map_or(Path::new("-"), PathBuf::as_path);
+    match spec_file::load(file) {
         Ok(loaded) => {
             if args.json {
                 printer::result_line("[]").map_err(Failed::environment)?;

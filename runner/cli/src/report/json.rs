@@ -165,10 +165,10 @@ impl Json {
         }
     }
 
-    fn end(&self, job: usize, events: Vec<Event>) {
+    fn end(&self, job: usize, events: &[Event]) {
         self.flush(job, true);
         let results = self.with_output(job, |output| std::mem::take(&mut output.results));
-        for event in results.iter().chain(&events) {
+        for event in results.iter().chain(events) {
             self.write(event);
         }
         self.output
@@ -273,15 +273,15 @@ impl Report for Json {
                 if !self.cacheable && result.is_some_and(|result| !result.diff.is_empty()) {
                     events.push(Event::TaskBuildChangesetSpecs { task });
                 }
-                self.end(job, events);
+                self.end(job, &events);
             }
             Reported::Failed { failure } => {
                 let error = failure.message.clone();
-                self.end(job, vec![Event::ExecutingTaskFailure { task, error }]);
+                self.end(job, &[Event::ExecutingTaskFailure { task, error }]);
             }
             Reported::Cancelled => {
                 let error = "context canceled".to_owned();
-                self.end(job, vec![Event::ExecutingTaskFailure { task, error }]);
+                self.end(job, &[Event::ExecutingTaskFailure { task, error }]);
             }
             _ => {}
         }
@@ -335,11 +335,6 @@ impl Reporter for Json {
                 tasks_to_execute: to_execute,
             }],
             Phase::Executed => vec![Event::ExecutingTasksSuccess],
-            Phase::KeptLog { path } => {
-                vec![Event::LogFileKept {
-                    path: path.to_string_lossy().into_owned(),
-                }]
-            }
             Phase::Failed { error } => {
                 vec![Event::BatchSpecExecutionFailure {
                     error: error.to_owned(),

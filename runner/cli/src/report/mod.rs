@@ -5,7 +5,6 @@ mod live;
 mod plain;
 mod text;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use capstan_engine::docker::PullProgress;
@@ -64,9 +63,6 @@ pub(crate) enum Phase<'a> {
         to_execute: usize,
     },
     Executed,
-    KeptLog {
-        path: PathBuf,
-    },
     Failed {
         error: &'a str,
     },
