@@ -45,10 +45,10 @@ impl Budget {
 
     /// Pays for making a value of `bytes`.
     pub(super) fn make(&mut self, bytes: usize) -> Result<(), String> {
-        self.scan(bytes)?;
         if bytes > MAX_TEXT {
             return Err(format!("the result is longer than {} MiB", MAX_TEXT >> 20));
         }
+        self.scan(bytes)?;
         match self.bytes.checked_sub(bytes) {
             Some(left) => {
                 self.bytes = left;

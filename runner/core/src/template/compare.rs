@@ -55,16 +55,29 @@ fn equals(a: &Datum<'_>, b: &Datum<'_>, budget: &mut Budget) -> Result<bool, Str
         (_, _, Datum::Nil, Datum::Nil) => Ok(true),
         (_, _, Datum::Nil, _) | (_, _, _, Datum::Nil) => Ok(false),
         (None, None, Datum::Time(x), Datum::Time(y)) => Ok(x == y),
-        (None, None, ..) => {
-            let stray = if matches!(a, Datum::Time(_)) { b } else { a };
-            let shown = printf("%s", &[Operand::bare(stray.clone())], budget)?;
-            Err(format!(
-                "non-comparable type {shown}: {}",
-                stray.type_name()
-            ))
-        }
+        (None, None, ..) => Err(not_comparable(a, b, budget)?),
         _ => Err(incompatible(a, b)),
     }
+}
+
+fn not_comparable(a: &Datum<'_>, b: &Datum<'_>, budget: &mut Budget) -> Result<String, String> {
+    let mut shown =
+        |datum: &Datum<'_>, format: &str| printf(format, &[Operand::bare(datum.clone())], budget);
+    let (a_type, b_type) = (a.type_name(), b.type_name());
+    Ok(if is_list(a) == is_list(b) && is_map(a) == is_map(b) {
+        format!("non-comparable type {}: {b_type}", shown(b, "%s")?)
+    } else {
+        let (a, b) = (shown(a, "%s")?, shown(b, "%v")?);
+        format!("non-comparable types {a}: {a_type}, {b_type}: {b}")
+    })
+}
+
+fn is_list(datum: &Datum<'_>) -> bool {
+    matches!(datum, Datum::Texts(_) | Datum::Paths(_) | Datum::List(_))
+}
+
+fn is_map(datum: &Datum<'_>) -> bool {
+    matches!(datum, Datum::Map(_))
 }
 
 fn incompatible(a: &Datum<'_>, b: &Datum<'_>) -> String {

@@ -12,6 +12,10 @@ pub(super) enum Notation {
     Plain,
     /// Whichever is shorter: an exponent below -4 or from the precision on (6 if none is given).
     Shorter,
+    /// `0x1.8p+01`: a hexadecimal mantissa and a power of two.
+    Hexadecimal,
+    /// `4503599627370496p-52`: a whole mantissa and a power of two; knows no precision.
+    Binary,
 }
 
 /// Writes `value`, without a sign unless it is negative. The precision counts fraction digits, or
@@ -29,6 +33,11 @@ pub(super) fn format_float(value: f64, notation: Notation, precision: Option<usi
         Notation::Exponent => exponent(value, precision),
         Notation::Plain => plain(value, precision),
         Notation::Shorter => shorter(value, precision),
+        Notation::Hexadecimal => hexadecimal(value, precision),
+        Notation::Binary => {
+            let (mantissa, exponent) = binary_parts(value);
+            format!("{mantissa}p{exponent:+}")
+        }
     };
     format!("{sign}{digits}")
 }
@@ -71,6 +80,55 @@ fn shorter(value: f64, precision: Option<usize>) -> String {
         let fraction = (count as i64 - 1 - exponent_wide).max(0);
         plain(value, Some(usize::try_from(fraction).unwrap_or(0)))
     }
+}
+
+/// Bits of the mantissa after its first.
+const FRACTION_BITS: u32 = 52;
+
+/// Whole numbers whose product, the second taken as a power of two, is `value`.
+fn binary_parts(value: f64) -> (u64, i32) {
+    let bits = value.to_bits();
+    let fraction = bits & ((1 << FRACTION_BITS) - 1);
+    let exponent = i32::try_from((bits >> FRACTION_BITS) & 0x7ff).unwrap_or(0);
+    match exponent {
+        0 => (fraction, -1074),
+        _ => (fraction | (1 << FRACTION_BITS), exponent - 1075),
+    }
+}
+
+fn hexadecimal(value: f64, precision: Option<usize>) -> String {
+    /// Hexadecimal digits after the point.
+    const DIGITS: usize = 13;
+    let (mut mantissa, mut exponent) = binary_parts(value);
+    if mantissa == 0 {
+        exponent = 0;
+    } else {
+        let shift = mantissa.leading_zeros() - (u64::BITS - 1 - FRACTION_BITS);
+        mantissa <<= shift;
+        exponent += 52 - i32::try_from(shift).unwrap_or(0);
+    }
+    if let Some(kept) = precision.filter(|kept| *kept < DIGITS) {
+        let unit = 1u64 << ((DIGITS - kept) * 4);
+        let (rest, half) = (mantissa % unit, unit / 2);
+        mantissa -= rest;
+        if rest > half || (rest == half && mantissa & unit != 0) {
+            mantissa += unit;
+        }
+        if mantissa >> (FRACTION_BITS + 1) != 0 {
+            mantissa >>= 1;
+            exponent += 1;
+        }
+    }
+    let whole = mantissa >> FRACTION_BITS;
+    let mut fraction = format!("{:013x}", mantissa & ((1 << FRACTION_BITS) - 1));
+    match precision {
+        None => fraction.truncate(fraction.trim_end_matches('0').len()),
+        Some(digits) if digits < DIGITS => fraction.truncate(digits),
+        Some(digits) => fraction.push_str(&"0".repeat(digits - DIGITS)),
+    }
+    let point = if fraction.is_empty() { "" } else { "." };
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("0x{whole}{point}{fraction}p{sign}{:02}", exponent.abs())
 }
 
 /// Mantissa digits, with a point after the first if there are more, and the decimal exponent.

@@ -123,15 +123,8 @@ impl Printer {
     /// Writes a value under a verb.
     pub(super) fn value(&mut self, datum: &Datum<'_>, verb: char) {
         match (datum, verb) {
-            (_, 'T') => self.text(
-                if matches!(datum, Datum::Nil) {
-                    "<nil>"
-                } else {
-                    datum.type_name()
-                },
-                's',
-            ),
-            (Datum::Nil, 'v') => self.pad("<nil>"),
+            (Datum::Nil, 'T' | 'v') => self.pad("<nil>"),
+            (_, 'T') => self.text(datum.type_name(), 's'),
             (_, 'p') | (Datum::Nil, _) => self.complain(datum, verb),
             _ => self.nested(datum, verb, 0),
         }
@@ -155,8 +148,9 @@ impl Printer {
                 self.integer(datum, value.unsigned_abs(), *value < 0, verb);
             }
             Datum::Byte(value) if self.flags.source && verb == 'v' => {
-                let source = format!("0x{value:x}");
-                self.pad(&source);
+                self.flags.sharp = true;
+                self.integer(datum, u64::from(*value), false, 'x');
+                self.flags.sharp = false;
             }
             Datum::Byte(value) => self.integer(datum, u64::from(*value), false, verb),
             Datum::Float(value) => self.float(datum, *value, verb),
@@ -332,6 +326,7 @@ impl Printer {
         };
         let zeros = "0".repeat(wanted.saturating_sub(digits.len()));
         let prefix = match (verb, self.flags.sharp) {
+            ('O', true) if zeros.is_empty() && !digits.starts_with('0') => "0o0",
             ('O', _) => prefix,
             ('o', true) if zeros.is_empty() && !digits.starts_with('0') => prefix,
             ('b' | 'x' | 'X', true) => prefix,
@@ -356,8 +351,10 @@ impl Printer {
             }
             _ => {
                 let code = if negative { code.wrapping_neg() } else { code };
-                let digits = self.flags.precision.unwrap_or(4).max(4);
-                let mut text = format!("U+{:0>digits$}", format!("{code:X}"));
+                let digits = format!("{code:X}");
+                let wanted = self.flags.precision.unwrap_or(4).max(4);
+                let zeros = "0".repeat(wanted.saturating_sub(digits.len()));
+                let mut text = format!("U+{zeros}{digits}");
                 if let Some(c) = c.filter(|c| self.flags.sharp && is_printable(*c)) {
                     text.push_str(&format!(" '{c}'"));
                 }
@@ -367,7 +364,10 @@ impl Printer {
     }
 
     fn complex(&mut self, datum: &Datum<'_>, re: f64, im: f64, verb: char) {
-        if !matches!(verb, 'v' | 'g' | 'G' | 'f' | 'F' | 'e' | 'E') {
+        if !matches!(
+            verb,
+            'v' | 'b' | 'g' | 'G' | 'x' | 'X' | 'f' | 'F' | 'e' | 'E'
+        ) {
             self.complain(datum, verb);
             return;
         }
@@ -384,6 +384,8 @@ impl Printer {
             'v' | 'g' | 'G' => (Notation::Shorter, None),
             'e' | 'E' => (Notation::Exponent, Some(6)),
             'f' | 'F' => (Notation::Plain, Some(6)),
+            'x' | 'X' => (Notation::Hexadecimal, None),
+            'b' => (Notation::Binary, None),
             _ => {
                 self.complain(datum, verb);
                 return;
@@ -391,11 +393,12 @@ impl Printer {
         };
         let precision = self.flags.precision.or(default_precision);
         let mut text = format_float(value, notation, precision);
-        if matches!(verb, 'E' | 'G') && value.is_finite() {
-            text = text.replace('e', "E");
+        if matches!(verb, 'E' | 'G' | 'X') && value.is_finite() {
+            text.make_ascii_uppercase();
         }
-        if self.flags.sharp && value.is_finite() {
-            let significant = (notation == Notation::Shorter).then(|| precision.unwrap_or(6));
+        if self.flags.sharp && value.is_finite() && notation != Notation::Binary {
+            let keeps_zeros = notation == Notation::Shorter || verb == 'x';
+            let significant = keeps_zeros.then(|| precision.unwrap_or(6));
             text = with_point(&text, significant);
         }
         let (sign, digits) = match text.strip_prefix(['-', '+']) {
@@ -429,7 +432,12 @@ impl Printer {
 
 /// `%#g` and its like keep the decimal point, and trailing zeros up to the significant digits.
 fn with_point(text: &str, significant: Option<usize>) -> String {
-    let at = text.find(['e', 'E']).unwrap_or(text.len());
+    let marks = if text.contains(['x', 'X']) {
+        ['p', 'P']
+    } else {
+        ['e', 'E']
+    };
+    let at = text.find(marks).unwrap_or(text.len());
     let (mantissa, tail) = text.split_at(at);
     let digits = mantissa.trim_start_matches('-').replace('.', "");
     let used = match digits.trim_start_matches('0').len() {
