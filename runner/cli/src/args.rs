@@ -53,7 +53,7 @@ pub(crate) enum Command {
     )]
     Batch(Batch),
     /// Tells what is wrong with this machine, and how to mend it.
-    Doctor(Doctor),
+    Doctor(Box<Doctor>),
     /// Prints a completion script for a shell.
     Completions {
         /// The shell.

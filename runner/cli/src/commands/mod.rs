@@ -23,7 +23,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<Exit, Fai
         Command::Batch(Batch::Exec { flags }) => batch_exec::run(&flags, config, environment).await,
         Command::Batch(Batch::Validate(args)) => batch_validate::run(&args),
         Command::Batch(Batch::Render(args)) => batch_render::run(*args, config, environment).await,
-        Command::Doctor(args) => doctor::run(args, config, environment).await,
+        Command::Doctor(args) => doctor::run(*args, config, environment).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Man { output } => man::run(output.as_deref()),
     }
