@@ -182,11 +182,8 @@ mod tests {
                 mount: vec![mount],
                 ..Step::default()
             };
-            let spec = BatchSpec {
-                steps: vec![Step::default(), step],
-                ..BatchSpec::default()
-            };
-            let got = check_mounts(&spec, Path::new("/alias"), &resolve);
+            let steps = vec![Step::default(), step];
+            let got = check_mounts(&steps, Path::new("/alias"), &resolve);
             let got = got.map(|m| m[0].path.clone()).map_err(|e| e.to_string());
             assert_eq!(got, want.map(PathBuf::from), "{path}");
         }
