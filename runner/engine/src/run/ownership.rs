@@ -45,7 +45,7 @@ impl<E: Engine> Progress<'_, E> {
     }
 
     /// Removes a workspace, whoever its files belong to.
-    pub(super) async fn remove(&self, workspace: &mut Workspace) -> Result<(), Fault> {
+    pub(super) async fn remove(&mut self, workspace: &mut Workspace) -> Result<(), Fault> {
         let mut reclaimed = false;
         loop {
             match next(&workspace.remove().await?, self.image.as_ref(), reclaimed) {
