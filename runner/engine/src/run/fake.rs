@@ -130,12 +130,6 @@ fn number(preparation: &Preparation) -> &str {
     preparation.purpose.rsplit(' ').next().unwrap()
 }
 
-/// Lets the time pass until the next limit is reached.
-async fn outlast_the_limit<T>() -> T {
-    tokio::time::pause();
-    std::future::pending().await
-}
-
 pub(super) struct Container {
     fake: Arc<Fake>,
     preparation: Preparation,
@@ -178,7 +172,6 @@ impl Engine for FakeEngine {
         match name {
             "missing" => return Err(Fault::workspace("no such image")),
             "engine-down" => return Err(Fault::environment("the engine does not answer")),
-            "slow" => outlast_the_limit().await,
             "endless" => std::future::pending().await,
             _ => {}
         }
@@ -319,7 +312,11 @@ impl Container {
             "down" => return Some(Err(Fault::environment(rest))),
             "cancel" => self.fake.clock.cancel.cancel(),
             "hang" => std::future::pending().await,
-            "outlast" => outlast_the_limit().await,
+            // Time passes until the next limit is reached.
+            "outlast" => {
+                tokio::time::pause();
+                std::future::pending().await
+            }
             "panic" => panic!("as the script says"),
             other => panic!("no such command: {other}"),
         }
@@ -361,10 +358,10 @@ impl Report for Recorder {
     fn report(&self, job: usize, what: Reported<'_>) {
         let line = describe(&what);
         let is = |wanted: &Mutex<Option<String>>| {
-            let wanted = wanted.lock().unwrap();
+            let mut wanted = wanted.lock().unwrap();
             wanted
-                .as_ref()
-                .is_some_and(|wanted| line.starts_with(wanted))
+                .take_if(|wanted| line.starts_with(wanted.as_str()))
+                .is_some()
         };
         if is(&self.cancel_on) {
             self.clock.cancel.cancel();

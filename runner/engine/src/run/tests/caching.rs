@@ -33,8 +33,33 @@ async fn a_changed_step_goes_on_from_those_before_it() {
         "x'}\n- {container: alpine, run: 'append",
     );
     let finished = bench.run_cached(bench.job(&changed)).await;
-    insta::assert_snapshot!(bench.recorder.take(0), @"");
-    insta::assert_snapshot!(diff(&finished), @"");
+    insta::assert_snapshot!(bench.recorder.take(0), @"
+    started
+    resumed at 2
+    workspace
+    2 preparing
+    2 prepared
+    2 started: print two x {}
+    2 Stdout: two x
+    2 done
+    2 cacheable
+    3 preparing
+    3 prepared
+    3 started: append a one two x {}
+    3 done
+    3 cacheable
+    done
+    ");
+    insta::assert_snapshot!(diff(&finished), @"
+    diff --git a a
+    new file mode 100644
+    index 0000000..2ad7c46
+    --- /dev/null
+    +++ a
+    @@ -0,0 +1,2 @@
+    +1
+    +one two x
+    ");
 }
 
 #[tokio::test]

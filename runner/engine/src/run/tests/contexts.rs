@@ -10,12 +10,16 @@ async fn steps_is_all_that_changed_before() {
     let printed = bench
         .printed(
             "
-- {container: alpine, run: \"write a 1\\nappend README 2\\nprint ${{ steps.added_files }} ${{ steps.modified_files }}\"}
+- {container: alpine, run: \"write a one\\nappend README 2\\nprint ${{ steps.added_files }} ${{ steps.modified_files }}\"}
 - {container: alpine, run: \"remove sub/file\\nprint ${{ steps.added_files }} ${{ steps.modified_files }}\"}
 - {container: alpine, run: 'print ${{ steps.added_files }} ${{ steps.modified_files }} ${{ steps.deleted_files }}'}",
         )
         .await;
-    insta::assert_snapshot!(printed, @"");
+    insta::assert_snapshot!(printed, @"
+    1: [] []
+    2: [a] [README]
+    3: [a] [README] [sub/file]
+    ");
 }
 
 /// Skipped steps do not count.
@@ -31,7 +35,10 @@ async fn previous_step_is_the_last_that_ran() {
 - {container: alpine, run: 'print after ${{ previous_step.stdout }} ${{ previous_step.stderr }} ${{ previous_step.added_files }}'}",
         )
         .await;
-    insta::assert_snapshot!(printed, @"");
+    insta::assert_snapshot!(printed, @"
+    1: one
+    4: after one uno [a]
+    ");
 }
 
 #[tokio::test]
@@ -44,7 +51,10 @@ async fn the_first_step_has_an_empty_past() {
              \\nprint ${{ repository.name }} ${{ repository.branch }} ${{ repository.search_result_paths }} ${{ batch_change.name }}\"}",
         )
         .await;
-    insta::assert_snapshot!(printed, @"");
+    insta::assert_snapshot!(printed, @"
+    1: [] [] [] sub
+    1: acme/widgets main README sub/file tidy
+    ");
 }
 
 /// `step` is only there in outputs, where `steps` and `previous_step` still are those before the step.
@@ -60,7 +70,10 @@ async fn outputs_see_the_step() {
 - {container: alpine, run: 'print ${{ replace outputs.o \"\\n\" \"/\" }}'}",
         )
         .await;
-    insta::assert_snapshot!(printed, @"");
+    insta::assert_snapshot!(printed, @"
+    1: one
+    2: oneuno .[a] [] []
+    ");
 }
 
 #[tokio::test]

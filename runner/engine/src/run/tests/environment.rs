@@ -22,7 +22,30 @@ async fn forwarded_values_are_used_but_not_shown() {
 - {container: alpine, run: 'exit 1', env: [TOKEN]}",
         )
         .await;
-    insta::assert_snapshot!(bench.recorder.take(0), @"");
+    insta::assert_snapshot!(bench.recorder.take(0), @r#"
+    started
+    workspace
+    1 preparing
+    1 prepared
+    1 started: printenv TOKEN
+    printenv MODE
+    printenv GONE
+    printenv UNASKED {"GONE": "********", "MODE": "static", "TOKEN": "********"}
+    1 Stdout: s3cret
+    1 Stdout: static
+    1 Stdout: 
+    1 Stdout: (unset)
+    1 done
+    1 cacheable
+    2 preparing
+    2 prepared
+    2 started: exit 1 {"TOKEN": "********"}
+    2 failed: run: exit 1
+    container: alpine
+
+    Command failed with exit code 1.
+    failed: exit status 1
+    "#);
     // The step printed the token once itself.
     let log = fs_err::read_to_string(finished.log.unwrap()).unwrap();
     assert_eq!(log.matches("s3cret").count(), 1, "{log}");

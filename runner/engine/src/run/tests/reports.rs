@@ -13,7 +13,23 @@ async fn steps_that_go_well() {
 - {container: alpine, run: 'error careful'}",
         )
         .await;
-    insta::assert_snapshot!(report, @"");
+    insta::assert_snapshot!(report, @r#"
+    started
+    workspace
+    1 preparing
+    1 prepared
+    1 started: print hello {"A": "b"}
+    1 Stdout: hello
+    1 done
+    1 cacheable
+    2 preparing
+    2 prepared
+    2 started: error careful {}
+    2 Stderr: careful
+    2 done
+    2 cacheable
+    done
+    "#);
 }
 
 #[tokio::test]
@@ -30,9 +46,29 @@ async fn steps_that_are_skipped() {
 - {container: alpine, run: 'print five', if: ''}"#,
         )
         .await;
-    insta::assert_snapshot!(report, @"");
+    insta::assert_snapshot!(report, @"
+    started
+    1 skipped
+    2 skipped
+    workspace
+    3 preparing
+    3 prepared
+    3 started: print one {}
+    3 Stdout: one
+    3 done
+    3 cacheable
+    4 skipped
+    5 skipped
+    6 preparing
+    6 prepared
+    6 started: print five {}
+    6 Stdout: five
+    6 done
+    6 cacheable
+    done
+    ");
     // Whether the fourth runs was not certain before: it was made ready, and thrown away.
-    insta::assert_snapshot!(bench.fake.calls_of(&["prepare", "discard"]), @"");
+    insta::assert_snapshot!(bench.fake.calls_of(&["prepare", "discard"]), @"prepare 3, prepare 4, discard 3, discard 4, prepare 6, discard 6");
 }
 
 #[tokio::test]
@@ -43,7 +79,11 @@ async fn a_task_whose_steps_are_all_skipped_makes_nothing() {
         .await;
     assert_eq!(diff(&finished), "");
     assert_eq!(finished.log, None);
-    insta::assert_snapshot!(bench.recorder.take(0), @"");
+    insta::assert_snapshot!(bench.recorder.take(0), @"
+    started
+    1 skipped
+    done, cached
+    ");
     assert!(bench.fake.calls().is_empty());
 }
 
@@ -61,7 +101,29 @@ async fn a_script_that_fails() {
 - {container: alpine, run: 'print never'}",
         )
         .await;
-    insta::assert_snapshot!(bench.recorder.take(0), @"");
+    insta::assert_snapshot!(bench.recorder.take(0), @"
+    started
+    workspace
+    1 preparing
+    1 prepared
+    1 started: print building
+    error /.capstan/script: line 3: nope: not found
+    exit 7 {}
+    1 Stdout: building
+    1 Stderr: /.capstan/script: line 3: nope: not found
+    1 failed: run: print building
+    	(... and 3 more lines)
+    container: alpine
+
+    standard out:
+    	building
+
+    standard error:
+    	line 3: nope: not found
+
+    Command failed with exit code 7.
+    failed: line 3: nope: not found
+    ");
     let Outcome::Failed(failure) = finished.outcome else {
         panic!("it failed");
     };
@@ -102,7 +164,7 @@ async fn preparations_that_fail() {
         ),
         (
             r#"{container: 'a${{ outputs.x }}', run: x}"#,
-            r#"failed to resolve image for step 1: template: step-container:1:12: executing "step-container" at <outputs.x>: map has no entry for key "x""#,
+            r#"failed to resolve image for step 1: template: step-container:1:5: executing "step-container" at <outputs>: map has no entry for key "x""#,
         ),
         (
             r#"{container: '${{ "${{" }}', run: x}"#,
@@ -110,7 +172,7 @@ async fn preparations_that_fail() {
         ),
         (
             "{container: alpine, run: '${{ outputs.x }}'}",
-            r#"parsing step run: template: step-run:1:11: executing "step-run" at <outputs.x>: map has no entry for key "x""#,
+            r#"parsing step run: template: step-run:1:4: executing "step-run" at <outputs>: map has no entry for key "x""#,
         ),
         (
             "{container: alpine, run: '${{ nope }}'}",
@@ -118,7 +180,7 @@ async fn preparations_that_fail() {
         ),
         (
             "{container: alpine, run: x, env: {A: '${{ outputs.x }}'}}",
-            r#"parsing step environment: template: A:1:11: executing "A" at <outputs.x>: map has no entry for key "x""#,
+            r#"parsing step environment: template: A:1:4: executing "A" at <outputs>: map has no entry for key "x""#,
         ),
         (
             "{container: alpine, run: x, env: {A: '${{ nope }}'}}",
@@ -126,7 +188,7 @@ async fn preparations_that_fail() {
         ),
         (
             "{container: alpine, run: x, files: {/f: '${{ outputs.x }}'}}",
-            r#"parsing step files: template: /f:1:11: executing "/f" at <outputs.x>: map has no entry for key "x""#,
+            r#"parsing step files: template: /f:1:4: executing "/f" at <outputs>: map has no entry for key "x""#,
         ),
         (
             "{container: alpine, run: x, files: {/f: '${{ nope }}'}}",
@@ -152,7 +214,7 @@ async fn outputs_that_fail() {
     for (output, error) in [
         (
             "{value: '${{ outputs.x }}'}",
-            r#"setting step outputs: parsing step run: template: outputs-o:1:11: executing "outputs-o" at <outputs.x>: map has no entry for key "x""#,
+            r#"setting step outputs: parsing step run: template: outputs-o:1:4: executing "outputs-o" at <outputs>: map has no entry for key "x""#,
         ),
         (
             "{value: '${{ nope }}'}",
@@ -179,7 +241,7 @@ async fn conditions_that_fail() {
     for (condition, error) in [
         (
             "${{ outputs.x }}",
-            r#"evaluating step condition: parsing step if: template: step-condition:1:11: executing "step-condition" at <outputs.x>: map has no entry for key "x""#,
+            r#"evaluating step condition: parsing step if: template: step-condition:1:4: executing "step-condition" at <outputs>: map has no entry for key "x""#,
         ),
         (
             "${{ nope }}",
@@ -239,9 +301,17 @@ async fn workspaces_that_cannot_be_made() {
 #[tokio::test]
 async fn a_diff_that_is_too_large() {
     let mut bench = Bench::new().await;
-    bench.settings.diff_limit = 100;
+    bench.settings.diff_limit = 50;
     let report = bench
         .report("- {container: alpine, run: 'write a 1'}")
         .await;
-    insta::assert_snapshot!(report, @"");
+    insta::assert_snapshot!(report, @"
+    started
+    workspace
+    1 preparing
+    1 prepared
+    1 started: write a 1 {}
+    1 failed: getting diff produced by step: 'git diff' printed more than 50 bytes
+    failed: getting diff produced by step: 'git diff' printed more than 50 bytes
+    ");
 }
