@@ -315,7 +315,7 @@ impl Container {
             // Time passes until the next limit is reached.
             "outlast" => {
                 tokio::time::pause();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             "panic" => panic!("as the script says"),
             other => panic!("no such command: {other}"),
