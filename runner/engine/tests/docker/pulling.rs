@@ -76,6 +76,10 @@ async fn many_ask_and_one_pulls() {
     let Some(engine) = Engine::start().await else {
         return;
     };
+    if engine.info.podman {
+        eprintln!("skipped: Podman wants TLS of a registry on this machine");
+        return;
+    }
     let (port, asked) = registry("404 Not Found").await;
     let images = Images::new(
         engine.docker.clone(),
@@ -92,11 +96,11 @@ async fn many_ask_and_one_pulls() {
         let start = format!("pulling image {name:?}: failed to pull image: ");
         assert!(fault.message.starts_with(&start), "{fault}");
         assert_eq!(fault.class, FaultClass::Workspace);
+        let hint = fault.hint.unwrap();
         assert!(
-            fault
-                .hint
-                .unwrap()
-                .contains("check the image's name and tag")
+            hint.contains("check the image's name and tag"),
+            "{} {hint}",
+            fault.message
         );
     }
     assert!(images.ensure(&name, None).await.is_err());
@@ -108,6 +112,10 @@ async fn a_refusal_is_not_tried_again_and_a_server_error_is() {
     let Some(engine) = Engine::start().await else {
         return;
     };
+    if engine.info.podman {
+        eprintln!("skipped: Podman wants TLS of a registry on this machine");
+        return;
+    }
     let said = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&said);
     let progress = Arc::new(move |now: capstan_engine::docker::PullProgress| {
