@@ -24,6 +24,9 @@ const INSPECT: Duration = Duration::from_secs(30);
 /// Name and platform.
 type Key = (String, Option<String>);
 
+/// What came of looking for an image, once somebody has looked.
+type Answer = Arc<OnceCell<Result<Image, Fault>>>;
+
 /// The images of one process. What was found for a name, a failure included, is kept.
 pub struct Images {
     docker: Docker,
@@ -31,7 +34,7 @@ pub struct Images {
     credentials: Credentials,
     progress: Progress,
     pulls: Semaphore,
-    known: Mutex<HashMap<Key, Arc<OnceCell<Result<Image, Fault>>>>>,
+    known: Mutex<HashMap<Key, Answer>>,
 }
 
 impl Images {
