@@ -338,6 +338,12 @@ impl Gated for Container {
         self.run(inputs, output).await
     }
 
+    fn network(&self) -> Option<String> {
+        let made = self.made.as_ref()?;
+        let chosen = self.preparation.network.is_some();
+        (!chosen).then(|| format!("container:{}", made.remains.id))
+    }
+
     async fn discard(mut self) {
         let Some(made) = &mut self.made else {
             return;

@@ -16,10 +16,14 @@ use crate::sandbox::{BindMount, Engine, Image, Preparation};
 /// A step whose container depends on what earlier steps do ends the look ahead: what comes
 /// after it is not due soon. A step that `if` may still turn off is prepared, and discarded if so.
 pub(super) async fn look_ahead<E: Engine>(progress: &mut Progress<'_, E>, current: usize) {
+    let wanted = progress.runner.settings.prepare_ahead;
+    if wanted == 0 {
+        return;
+    }
     let context = render::context(&progress.job.task, None);
-    let count = progress.job.task.steps.len();
-    for step in current + 1..count {
-        if progress.ahead.count_after(current) >= progress.runner.settings.prepare_ahead {
+    hold_network(progress, current, &context).await;
+    for step in current + 1..progress.job.task.steps.len() {
+        if progress.ahead.count_after(current) >= wanted {
             return;
         }
         if progress.ahead.has(step) {
@@ -29,6 +33,30 @@ pub(super) async fn look_ahead<E: Engine>(progress: &mut Progress<'_, E>, curren
             Early::Ready(preparation) => progress.ahead.start(step, *preparation),
             Early::Skipped => {}
             Early::Unknown => return,
+        }
+    }
+}
+
+/// Fewest steps, the current one counted, for which a network of their own pays.
+const SHARING_PAYS: usize = 3;
+
+/// Has the container of the last step that is certain to be due hold the network for those before it.
+async fn hold_network<E: Engine>(
+    progress: &mut Progress<'_, E>,
+    current: usize,
+    context: &StepContext,
+) {
+    if progress.ahead.has_holder() || progress.runner.settings.network.is_some() {
+        return;
+    }
+    let first = current + SHARING_PAYS - 1;
+    for step in (first..progress.job.task.steps.len()).rev() {
+        if progress.ahead.has(step) {
+            return;
+        }
+        if let Early::Ready(preparation) = early(progress, step, context).await {
+            progress.ahead.start_holder(step, *preparation);
+            return;
         }
     }
 }

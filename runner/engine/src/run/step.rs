@@ -105,7 +105,6 @@ async fn run_in_container<E: Engine>(
             });
         })?;
     progress.tell(Reported::Prepared { step: index });
-    prepare::look_ahead(progress, index).await;
     let ran = run_script(progress, index, rendered).await;
     if let Some(container) = progress.current.take() {
         container.discard().await;
@@ -154,6 +153,7 @@ async fn prepare<E: Engine>(
             .map_err(|error| fault("", error))?;
         progress.ahead.start(index, preparation);
     }
+    prepare::look_ahead(progress, index).await;
     let mut late = env.clone();
     if let Some(made) = progress.ahead.preparation(index) {
         late.retain(|name, _| !made.env.contains_key(name));
