@@ -19,6 +19,9 @@ use tokio::sync::mpsc;
 
 use crate::fault::Fault;
 
+/// Where a step's script lies in its container. Shells put this path in front of their messages.
+pub const SCRIPT: &str = "/.capstan/script";
+
 /// An image that is present on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
