@@ -78,8 +78,14 @@ pub(super) async fn run<E: Engine>(
     context.step.files = changed_files.clone();
     context.step.stdout = stdout;
     context.step.stderr = stderr;
-    render::set_outputs(&progress.job.task.steps[index], &mut context)
-        .map_err(|error| Box::new(Failure::template(index, error)))?;
+    render::set_outputs(&progress.job.task.steps[index], &mut context).map_err(
+        |(message, hint)| {
+            Box::new(Failure {
+                hint,
+                ..Failure::template(index, message)
+            })
+        },
+    )?;
     Ok(StepResult {
         step_index: index,
         diff,
