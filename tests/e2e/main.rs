@@ -1,4 +1,7 @@
 //! End-to-end tests of the `capstan` binary against a real container engine.
 
+mod bad_spec;
+mod batch_exec;
 mod batch_run;
 mod documents;
+mod spec_features;
