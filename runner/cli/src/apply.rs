@@ -7,6 +7,7 @@ use capstan_engine::git::Git;
 use owo_colors::OwoColorize as _;
 
 use crate::results::Results;
+use crate::text;
 
 /// What became of one changeset.
 #[derive(Debug)]
@@ -34,15 +35,17 @@ impl fmt::Display for Applied {
                 f,
                 "{} {}: branch {}: {done}",
                 "✓".green(),
-                repository.bold(),
-                branch.cyan()
+                text::name(repository).bold(),
+                text::name(branch).cyan()
             ),
             Err((why, hint)) => {
                 write!(
                     f,
-                    "{} {}: branch {branch}: {why}",
+                    "{} {}: branch {}: {}",
                     "✗".red(),
-                    repository.bold()
+                    text::name(repository).bold(),
+                    text::name(branch),
+                    text::lines(why)
                 )?;
                 match hint {
                     Some(hint) => write!(f, "\n  {} {hint}", "hint:".cyan().bold()),

@@ -11,6 +11,7 @@ use crate::apply::Applied;
 use crate::failure::Exit;
 use crate::printer;
 use crate::results::{Ended, diffstat};
+use crate::text;
 
 /// Width of a diffstat.
 const WIDTH: usize = 80;
@@ -46,7 +47,7 @@ pub(crate) fn tell(ended: &[Ended], applied: &[Applied], output: Option<&Path>, 
 }
 
 fn done(job: &Ended) -> String {
-    let name = job.name();
+    let name = text::name(&job.name());
     let name = name.bold();
     if job.changesets.is_empty() {
         return format!("{name}: nothing changed");
@@ -56,7 +57,11 @@ fn done(job: &Ended) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        let _ = write!(text, "{name}: branch {}", changeset.branch().cyan());
+        let _ = write!(
+            text,
+            "{name}: branch {}",
+            text::name(changeset.branch()).cyan()
+        );
         for line in diffstat(changeset, WIDTH).lines() {
             let _ = write!(text, "\n {line}");
         }
@@ -65,12 +70,12 @@ fn done(job: &Ended) -> String {
 }
 
 fn failed(job: &Ended, failure: &Failure) -> String {
-    let name = job.name();
+    let name = text::name(&job.name());
     let mut text = match failure.step {
         Some(step) => format!("{} {}: step {} failed", "✗".red(), name.bold(), step + 1),
         None => format!("{} {}: failed", "✗".red(), name.bold()),
     };
-    for line in failure.message.lines() {
+    for line in text::lines(&failure.message).lines() {
         let _ = write!(text, "\n  {line}");
     }
     if let Some(log) = &job.log {

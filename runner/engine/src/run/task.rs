@@ -133,7 +133,7 @@ impl<E: Engine> Progress<'_, E> {
             }
             let result = Arc::new(step::run(self, index, context).await?);
             ran = true;
-            self.remember(&result)?;
+            self.remember(&result);
             self.tell(Reported::StepDone { result: &result });
             previous = Some(result);
         }
@@ -190,26 +190,28 @@ impl<E: Engine> Progress<'_, E> {
         }
     }
 
-    /// Keeps a step's result for later runs.
-    fn remember(&self, result: &StepResult) -> Result<(), Box<Failure>> {
-        let step = result.step_index;
-        let caching = format!("caching result for step {step}: ");
-        let failed = |fault| Box::new(Failure::fault(Some(step), &caching, fault));
-        let keys =
-            lookup::keys(self.job).map_err(|error| failed(Fault::workspace(error.to_string())))?;
-        let Some(key) = keys.get(step) else {
-            return Ok(());
+    /// Keeps a step's result for later runs. Not being able to costs time then, but no result now.
+    fn remember(&self, result: &StepResult) {
+        let keys = match lookup::keys(self.job) {
+            Ok(keys) => keys,
+            // What is mounted has become unreadable while the step ran; a later step will say so.
+            Err(error) => {
+                tracing::warn!(%error, "the result of a step is not kept");
+                return;
+            }
+        };
+        let Some(key) = keys.get(result.step_index) else {
+            return;
         };
         self.tell(Reported::Cacheable { key, result });
-        match &self.runner.cache {
-            Some(cache) => cache
-                .put(
-                    &lookup::cache_slug(self.job),
-                    key,
-                    result.to_json(Encoding::Base64).as_bytes(),
-                )
-                .map_err(failed),
-            None => Ok(()),
+        let Some(cache) = &self.runner.cache else {
+            return;
+        };
+        let content = result.to_json(Encoding::Base64);
+        let slug = lookup::cache_slug(self.job);
+        if let Err(fault) = cache.put(&slug, key, content.as_bytes()) {
+            let reason = &fault.message;
+            self.tell(Reported::CacheGivenUp { reason });
         }
     }
 
