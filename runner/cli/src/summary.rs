@@ -43,7 +43,7 @@ pub(crate) fn tell(ended: &[Ended], applied: &[Applied], output: Option<&Path>, 
             output.join("changesets.json").display()
         ));
     }
-    printer::note(total(ended, elapsed));
+    printer::note(total(ended, applied, elapsed));
 }
 
 fn done(job: &Ended) -> String {
@@ -84,7 +84,7 @@ fn failed(job: &Ended, failure: &Failure) -> String {
     text
 }
 
-fn total(ended: &[Ended], elapsed: Duration) -> String {
+fn total(ended: &[Ended], applied: &[Applied], elapsed: Duration) -> String {
     let count = |is: &dyn Fn(&Outcome) -> bool| ended.iter().filter(|job| is(&job.outcome)).count();
     let done = count(&|outcome| matches!(outcome, Outcome::Done { .. }));
     let cached = count(&|outcome| matches!(outcome, Outcome::Done { cached: true, .. }));
@@ -101,8 +101,12 @@ fn total(ended: &[Ended], elapsed: Duration) -> String {
     if cancelled > 0 {
         let _ = write!(text, ", {cancelled} cancelled");
     }
-    let seconds = elapsed.as_secs_f64();
-    let _ = write!(text, "; {}; {seconds:.1}s", plural(changesets, "changeset"));
+    let _ = write!(text, "; {}", plural(changesets, "changeset"));
+    let refused = applied.iter().filter(|one| !one.is_ok()).count();
+    if refused > 0 {
+        let _ = write!(text, ", {refused} not applied");
+    }
+    let _ = write!(text, "; {:.1}s", elapsed.as_secs_f64());
     text
 }
 
