@@ -4,3 +4,4 @@ mod batch_run;
 mod diffs;
 mod documents;
 mod specs;
+mod workspaces;
