@@ -5,5 +5,8 @@
 mod bad_spec;
 mod batch_exec;
 mod batch_run;
+mod diffs;
 mod documents;
 mod spec_features;
+mod specs;
+mod workspaces;
