@@ -2,3 +2,8 @@
 
 mod batch_run;
 mod documents;
+mod hostile;
+mod images;
+mod limits;
+mod registry;
+mod scene;
