@@ -106,33 +106,6 @@ impl<'w> Capstan<'w> {
         self
     }
 
-    /// Runs on a terminal of its own, through `script` of util-linux; what it is sent is the standard output.
-    pub fn on_terminal(mut self) -> Self {
-        let quote = |text: &OsStr| format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"));
-        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
-        let line: Vec<_> = words.map(quote).collect();
-        let mut command = Command::new("script");
-        command
-            .args([
-                "--quiet",
-                "--return",
-                "--command",
-                &line.join(" "),
-                "/dev/null",
-            ])
-            .current_dir(self.world.work())
-            .env_clear();
-        for (name, value) in self.command.get_envs() {
-            command.env(name, value.unwrap_or_default());
-        }
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        self.command = command;
-        self
-    }
-
     /// Runs it to its end.
     pub fn run(self) -> Output {
         self.spawn().wait()
