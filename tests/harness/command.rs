@@ -67,6 +67,39 @@ impl<'w> Capstan<'w> {
         self
     }
 
+    /// Runs on a terminal of 30 lines and 100 columns with colours: both output streams come as standard output.
+    pub fn on_terminal(mut self) -> Self {
+        let quoted = std::iter::once(self.command.get_program())
+            .chain(self.command.get_args())
+            .map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''")));
+        let line = format!(
+            "stty rows 30 cols 100; exec {}",
+            quoted.collect::<Vec<_>>().join(" ")
+        );
+        let mut command = Command::new("script");
+        command
+            .args(["-qec", &line, "/dev/null"])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Some(directory) = self.command.get_current_dir() {
+            command.current_dir(directory);
+        }
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value
+                && name != "NO_COLOR"
+            {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("TERM", "xterm-256color")
+            .env("SHELL", "/bin/sh");
+        self.command = command;
+        self
+    }
+
     /// What the command reads from its standard input; by default it is empty.
     pub fn stdin(mut self, content: impl Into<Vec<u8>>) -> Self {
         self.stdin = content.into();

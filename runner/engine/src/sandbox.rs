@@ -190,6 +190,10 @@ pub trait Gated: Send + 'static {
         output: mpsc::Sender<Chunk>,
     ) -> impl Future<Output = Result<Exit, Fault>> + Send;
 
+    /// The network mode by which other containers of the same task can share this one's network for as long as it
+    /// lives; `None` if they cannot, or should not because the user chose a network.
+    fn network(&self) -> Option<String>;
+
     /// Kills what runs and removes the container with all that was made for it.
     fn discard(self) -> impl Future<Output = ()> + Send;
 }

@@ -34,7 +34,7 @@ impl TemplateError {
             name: name.to_owned(),
             line: position.line,
             column: position.column,
-            message,
+            message: shortened(message),
             execution: None,
             did_you_mean: None,
         }))
@@ -51,10 +51,10 @@ impl TemplateError {
             name: name.to_owned(),
             line: position.line,
             column: position.column,
-            message,
+            message: shortened(message),
             execution: Some(Execution {
                 template: template.to_owned(),
-                node,
+                node: shortened(node),
             }),
             did_you_mean: None,
         }))
@@ -118,6 +118,16 @@ impl fmt::Display for TemplateError {
         }
         write!(f, ": {message}")
     }
+}
+
+/// Values and nodes stand in messages as they are, up to a length that nobody reads to its end.
+fn shortened(mut text: String) -> String {
+    const MAX_BYTES: usize = 4096;
+    if text.len() > MAX_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_BYTES));
+        text.push_str("...");
+    }
+    text
 }
 
 /// A place in a template's text.

@@ -415,7 +415,10 @@ fn replace<'c>(args: &[Operand<'c>], budget: &mut Budget) -> Outcome<'c> {
 }
 
 fn matches<'c>(args: &[Operand<'c>], budget: &mut Budget) -> Outcome<'c> {
+    /// Room that a character of a pattern takes when compiled.
+    const COMPILED: usize = 64;
     let (text, pattern) = (args[0].as_str(), args[1].as_str());
+    budget.make(pattern.len().saturating_mul(COMPILED))?;
     budget.work((text.len() as u64 + 1).saturating_mul(pattern.len() as u64) / 64)?;
     let glob = Glob::new(pattern).map_err(|e| e.to_string())?;
     truth(glob.is_match(text))

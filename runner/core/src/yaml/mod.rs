@@ -10,6 +10,7 @@
 mod convert;
 mod events;
 mod expand;
+mod flow;
 mod place;
 mod scalar;
 mod time;
@@ -165,21 +166,27 @@ impl std::error::Error for YamlError {}
 ///
 /// A byte order mark and CRLF line ends are read. Errors name the place; what is refused beyond
 /// bad YAML is bytes that are not UTF-8 and what exceeds [`MAX_BYTES`], [`MAX_NODES`], [`MAX_TEXT`]
-/// or [`MAX_DEPTH`].
+/// or [`MAX_DEPTH`],
+/// and more than 512 KiB in brackets.
 pub fn load(text: &[u8]) -> Result<Option<Node>, YamlError> {
     if text.len() > MAX_BYTES {
-        let message = format!(
-            "the document has {} bytes, more than the {} MiB that are read",
-            text.len(),
-            MAX_BYTES >> 20
-        );
-        return Err(YamlError::syntax(Diagnostic::error(
-            "",
-            message,
-            Span::default(),
+        let message = format!("the document is larger than {} MiB", MAX_BYTES >> 20);
+        let problem = Diagnostic::error("", message, Span::default());
+        return Err(YamlError::syntax(problem.with_hint(
+            "keep long texts and scripts in files beside the spec, and show them to steps with `mount`",
         )));
     }
     let places = place::Places::new(text).map_err(YamlError::syntax)?;
+    if let Some(at) = flow::too_long(places.text) {
+        let message = format!(
+            "the rest of the document has more than {} KiB, and may be one bracket that stays open",
+            flow::MAX_FLOW >> 10
+        );
+        let problem = Diagnostic::error("", message, places.at_byte(at));
+        return Err(YamlError::syntax(problem.with_hint(
+            "write large documents in block style, one value a line, and long texts with `|`",
+        )));
+    }
     match events::read(&places).map_err(YamlError::syntax)? {
         None => Ok(None),
         Some(document) => expand::expand(&document).map(Some),

@@ -211,6 +211,8 @@ fn hostile_documents_are_refused() {
     assert!(read(&"- ".repeat(100_000)).contains("nested deeper"));
     assert!(read(&"? ".repeat(100_000)).contains("nested deeper"));
     assert!(read(&"x\n".repeat(5 << 20)).contains("8 MiB"));
+    let flow = read(&format!("a: [{}]", "1,".repeat(400_000)));
+    assert!(flow.starts_with("yaml: line 1: the rest of the document has more than 512 KiB"));
     assert!(read(&"- \n".repeat(MAX_NODES + 1)).contains("more than 250000 values"));
 }
 

@@ -1,8 +1,13 @@
 //! The containers of one task: made before their step is due, opened, thrown away.
+//!
+//! Setting up a network is the slowest part of starting a container. So the container of one late step, which waits
+//! at its gate the longest, holds a network for the task, and those of the steps before it only join.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +23,15 @@ pub(super) struct Containers<E: Engine> {
     waiting: BTreeMap<usize, Waiting<E::Container>>,
     /// That of the step which is due or runs.
     pub(super) current: Option<E::Container>,
+    holder: Option<Holder>,
     discarding: TaskTracker,
+}
+
+/// The step whose container holds the task's network.
+struct Holder {
+    step: usize,
+    /// The mode to join it by, once the container is at its gate; closed without one if it cannot be joined.
+    network: watch::Receiver<Option<String>>,
 }
 
 /// What a container is made from.
@@ -29,6 +42,8 @@ pub(super) struct Order {
     pub(super) platform: Option<String>,
     /// The environment that is already final.
     pub(super) env: BTreeMap<String, String>,
+    /// Turns the image, once it is there, and the environment into all that the container needs.
+    pub(super) preparation: Box<dyn FnOnce(Image, BTreeMap<String, String>) -> Preparation + Send>,
 }
 
 /// Why there is no container.
@@ -53,13 +68,21 @@ impl<E: Engine> Containers<E> {
             engine,
             waiting: BTreeMap::new(),
             current: None,
+            holder: None,
             discarding: TaskTracker::new(),
         }
     }
 
-    /// How many steps after `step` have a container.
+    /// How many steps after `step` have a container, apart from the one that holds the network.
     pub(super) fn count_after(&self, step: usize) -> usize {
-        self.waiting.range(step + 1..).count()
+        let holder = self.holder.as_ref().map(|holder| holder.step);
+        let after = self.waiting.range(step + 1..);
+        after.filter(|&(&other, _)| Some(other) != holder).count()
+    }
+
+    /// Whether a container holds the task's network.
+    pub(super) fn has_holder(&self) -> bool {
+        self.holder.is_some()
     }
 
     pub(super) fn has(&self, step: usize) -> bool {
@@ -82,19 +105,47 @@ impl<E: Engine> Containers<E> {
         }
     }
 
-    /// Starts to make the container of `step`, instead of any that was made before. `preparation` turns the image,
-    /// once it is there, and the environment into all that the container needs.
-    pub(super) fn start(
+    /// Starts to make the container of `step`, instead of any that was made before; it joins the task's network if there
+    /// is one.
+    pub(super) fn start(&mut self, step: usize, order: Order) {
+        self.discard(step);
+        let holder = self.holder.as_ref().filter(|holder| holder.step > step);
+        let network = holder.map(|holder| holder.network.clone());
+        self.make(step, order, move |engine, wanted| async move {
+            if let Some(joined) = joined(&wanted, network).await
+                && let Ok(container) = engine.prepare(joined).await
+            {
+                return Ok(container);
+            }
+            engine.prepare(wanted).await
+        });
+    }
+
+    /// Starts to make the container of `step`, which then holds the task's network.
+    pub(super) fn start_holder(&mut self, step: usize, order: Order) {
+        self.discard(step);
+        let (tell, network) = watch::channel(None);
+        self.holder = Some(Holder { step, network });
+        self.make(step, order, move |engine, wanted| async move {
+            let container = engine.prepare(wanted).await?;
+            tell.send_replace(container.network());
+            Ok(container)
+        });
+    }
+
+    fn make<F>(
         &mut self,
         step: usize,
         order: Order,
-        preparation: impl FnOnce(Image, BTreeMap<String, String>) -> Preparation + Send + 'static,
-    ) {
-        self.discard(step);
+        prepare: impl FnOnce(Arc<E>, Preparation) -> F + Send + 'static,
+    ) where
+        F: Future<Output = Result<E::Container, Fault>> + Send,
+    {
         let Order {
             image,
             platform,
             env,
+            preparation,
         } = order;
         let unwanted = CancellationToken::new();
         let making = {
@@ -107,7 +158,7 @@ impl<E: Engine> Containers<E> {
                     image = engine.image(&name, platform.as_deref()) => image,
                 };
                 let image = image.map_err(NotMade::Image)?;
-                let container = engine.prepare(preparation(image.clone(), env)).await;
+                let container = prepare(engine, preparation(image.clone(), env)).await;
                 Ok((image, container.map_err(NotMade::Container)?))
             }
         };
@@ -133,9 +184,15 @@ impl<E: Engine> Containers<E> {
         };
         let made = (&mut waiting.making).await;
         self.waiting.remove(&step);
+        self.release_network(step);
         let (image, container) = made.unwrap_or_else(|error| Err(abnormal(&error)))?;
         self.current = Some(container);
         Ok(image)
+    }
+
+    /// The container of `step` will end, and with it the network if it holds it.
+    fn release_network(&mut self, step: usize) {
+        self.holder.take_if(|holder| holder.step == step);
     }
 
     /// Begins to throw the container of `step` away, if there is one.
@@ -144,6 +201,7 @@ impl<E: Engine> Containers<E> {
             unwanted, making, ..
         }) = self.waiting.remove(&step)
         {
+            self.release_network(step);
             unwanted.cancel();
             self.discarding.spawn(async move {
                 if let Ok(Ok((_, container))) = making.await {
@@ -169,4 +227,17 @@ impl<E: Engine> Containers<E> {
         self.discarding.close();
         self.discarding.wait().await;
     }
+}
+
+/// `preparation` in the holder's network, once that is known; `None` if there is none to join.
+async fn joined(
+    preparation: &Preparation,
+    network: Option<watch::Receiver<Option<String>>>,
+) -> Option<Preparation> {
+    let mut network = network?;
+    let network = network.wait_for(Option::is_some).await.ok()?.clone();
+    Some(Preparation {
+        network,
+        ..preparation.clone()
+    })
 }

@@ -43,6 +43,7 @@ pub(super) fn look_ahead<E: Engine>(
         return Ok(());
     }
     let context = render::context(&progress.job.task, None);
+    hold_network(progress, current, &context)?;
     for step in current + 1..progress.job.task.steps.len() {
         if progress.containers.count_after(current) >= ahead {
             break;
@@ -54,6 +55,32 @@ pub(super) fn look_ahead<E: Engine>(
             Early::Known { image, env } => start(progress, step, image, env)?,
             Early::Skipped => {}
             Early::Unknown => break,
+        }
+    }
+    Ok(())
+}
+
+/// Fewest steps, the current one counted, for which a network of their own pays.
+const SHARING_PAYS: usize = 3;
+
+/// Has the container of the last step that is certain to be due hold the network for those before it.
+fn hold_network<E: Engine>(
+    progress: &mut Progress<'_, E>,
+    current: usize,
+    context: &StepContext,
+) -> Result<(), Fault> {
+    if progress.containers.has_holder() || progress.runner.settings.network.is_some() {
+        return Ok(());
+    }
+    let first = current + SHARING_PAYS - 1;
+    for step in (first..progress.job.task.steps.len()).rev() {
+        if progress.containers.has(step) {
+            return Ok(());
+        }
+        if let Early::Known { image, env } = early(progress, step, context) {
+            let order = order(progress, step, image, env)?;
+            progress.containers.start_holder(step, order);
+            return Ok(());
         }
     }
     Ok(())
@@ -98,6 +125,18 @@ pub(super) fn start<E: Engine>(
     image: String,
     env: BTreeMap<String, String>,
 ) -> Result<(), Fault> {
+    let order = order(progress, index, image, env)?;
+    progress.containers.start(index, order);
+    Ok(())
+}
+
+/// What a step's container is made from.
+fn order<E: Engine>(
+    progress: &Progress<'_, E>,
+    index: usize,
+    image: String,
+    env: BTreeMap<String, String>,
+) -> Result<Order, Fault> {
     let task = &progress.job.task;
     let step = &task.steps[index];
     let settings = &progress.runner.settings;
@@ -115,14 +154,11 @@ pub(super) fn start<E: Engine>(
     let files = step.files.keys().cloned().collect();
     let (user, limits) = (settings.user, settings.limits.clone());
     let (network, platform) = (settings.network.clone(), settings.platform.clone());
-    let order = Order {
+    Ok(Order {
         image,
         platform: platform.clone(),
         env,
-    };
-    progress
-        .containers
-        .start(index, order, move |image, env| Preparation {
+        preparation: Box::new(move |image, env| Preparation {
             purpose,
             image,
             user,
@@ -134,8 +170,8 @@ pub(super) fn start<E: Engine>(
             limits,
             network,
             platform,
-        });
-    Ok(())
+        }),
+    })
 }
 
 fn mounts<E: Engine>(progress: &Progress<'_, E>, index: usize) -> Vec<BindMount> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_core::environment::resolve_environment;
 use capstan_core::result::StepResult;
-use capstan_core::spec::{Condition, EnvVar, Step};
+use capstan_core::spec::{Condition, EnvVar, OutputFormat, Step};
 use capstan_core::task::Task;
 use capstan_core::template::{
     RepositoryVars, Scope, StepContext, StepVars, Template, TemplateError, is_true,
@@ -12,6 +12,9 @@ use capstan_core::template::{
 
 use crate::sandbox::can_be_set_late;
 use crate::workspace::VISIBLE_GIT_ENVIRONMENT;
+
+/// How much of a value is shown in a message, in characters.
+const MAX_SHOWN: usize = 60;
 
 /// Which field a template stands in; decides the text before its errors (facts/batch-spec.md 2.9).
 #[derive(Debug, Clone, Copy)]
@@ -213,20 +216,43 @@ pub(super) fn files(
         .collect()
 }
 
+/// An output that could not be set: the message, and what to do.
+pub(super) type OutputFailure = (String, Option<String>);
+
 /// Sets the step's outputs in `context`, in the order of their names; each sees those before it.
-pub(super) fn set_outputs(step: &Step, context: &mut StepContext) -> Result<(), String> {
+pub(super) fn set_outputs(step: &Step, context: &mut StepContext) -> Result<(), OutputFailure> {
     for (name, output) in &step.outputs {
         let text = render(
             Field::Outputs,
             &format!("outputs-{name}"),
             &output.value,
             context,
-        )?;
-        let value = capstan_core::output::decode(output.format, &text)
-            .map_err(|error| format!("setting step outputs: {error}"))?;
+        )
+        .map_err(|error| (error, None))?;
+        let value = capstan_core::output::decode(output.format, &text).map_err(|error| {
+            let hint = undecodable(name, output.format, &text);
+            (format!("setting step outputs: {error}"), Some(hint))
+        })?;
         context.outputs.insert(name.clone(), value);
     }
     Ok(())
+}
+
+/// What is known of a text that is not in the format it was declared to be in.
+fn undecodable(name: &str, format: Option<OutputFormat>, text: &str) -> String {
+    let format = match format {
+        Some(OutputFormat::Json) => "json",
+        Some(OutputFormat::Yaml) => "yaml",
+        None | Some(OutputFormat::Text) => "text",
+    };
+    let mut shown: String = text.trim_end().chars().take(MAX_SHOWN).collect();
+    if shown.len() < text.trim_end().len() {
+        shown.push('…');
+    }
+    if shown.is_empty() {
+        return format!("the output {name:?} is declared as {format}, but its value is empty");
+    }
+    format!("the output {name:?} is declared as {format}, but its value is {shown:?}")
 }
 
 fn render(field: Field, name: &str, text: &str, context: &StepContext) -> Result<String, String> {

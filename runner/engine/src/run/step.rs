@@ -64,8 +64,14 @@ pub(super) async fn run<E: Engine>(
     context.step.stdout = remains.stdout;
     context.step.stderr = remains.stderr;
     // An error in an output is the task's failure and not the step's (facts/batch-spec.md 3.5).
-    render::set_outputs(&progress.job.task.steps[index], &mut context)
-        .map_err(|error| Box::new(Failure::template(index, error)))?;
+    render::set_outputs(&progress.job.task.steps[index], &mut context).map_err(
+        |(message, hint)| {
+            Box::new(Failure {
+                hint,
+                ..Failure::template(index, message)
+            })
+        },
+    )?;
     Ok(StepResult {
         step_index: index,
         diff,
