@@ -3,5 +3,6 @@
 mod bad_spec;
 mod batch_exec;
 mod batch_run;
+mod commands;
 mod documents;
 mod spec_features;
