@@ -1,5 +1,7 @@
 //! End-to-end tests of the `capstan` binary against a real container engine.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 mod bad_spec;
 mod batch_exec;
 mod batch_run;
