@@ -469,7 +469,7 @@ fn help_of_batch_commands() {
       [SPEC]  Batch spec; `-` reads it from standard input
 
     Options:
-      -f, --file <SPEC>  The batch spec once more, named as for the other commands
+      -f, --file <SPEC>  The same, as the other commands take it
           --json         Prints the problems as JSON
       -h, --help         Print help
       -V, --version      Print version
