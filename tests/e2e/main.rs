@@ -5,6 +5,7 @@
 mod bad_spec;
 mod batch_exec;
 mod batch_run;
+mod commands;
 mod diffs;
 mod documents;
 mod hostile;
