@@ -2,8 +2,11 @@
 
 mod batch_run;
 mod documents;
+mod engine;
 mod hostile;
 mod images;
 mod limits;
+mod ownership;
+mod podman;
 mod registry;
 mod scene;
