@@ -104,7 +104,7 @@ impl Daemon {
 
     /// Gives it an image of the engine that the tests share.
     fn load(&self, image: &str) {
-        let archive = Command::new("docker")
+        let mut archive = Command::new("docker")
             .args(["save", image])
             .stdout(Stdio::piped())
             .spawn()
@@ -112,10 +112,11 @@ impl Daemon {
         let loaded = Command::new("docker")
             .args(["load", "--quiet"])
             .env("DOCKER_HOST", &self.host)
-            .stdin(archive.stdout.expect("it is a pipe"))
+            .stdin(archive.stdout.take().expect("it is a pipe"))
             .stdout(Stdio::null())
             .status();
         assert!(loaded.is_ok_and(|status| status.success()));
+        assert!(archive.wait().is_ok_and(|status| status.success()));
     }
 
     /// Kills it and all it has started.
