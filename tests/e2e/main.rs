@@ -1,6 +1,10 @@
 //! End-to-end tests of the `capstan` binary against a real container engine.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "literals are easier to read without borrowing"
+)]
 
 mod bad_spec;
 mod batch_exec;
@@ -8,9 +12,12 @@ mod batch_run;
 mod commands;
 mod diffs;
 mod documents;
+mod engine;
 mod hostile;
 mod images;
 mod limits;
+mod ownership;
+mod podman;
 mod registry;
 mod scene;
 mod spec_features;
