@@ -71,7 +71,11 @@ impl Running {
         let mut pipe = child.stdin.take().expect("standard input is a pipe");
         // A thread, for the command may read it late or never; then writing fails, which is its business.
         thread::spawn(move || pipe.write_all(&stdin));
-        let stdout = Stream::new(child.stdout.take().expect("standard output is a pipe"));
+        let stdout = match child.stdout.take() {
+            Some(stdout) => Stream::new(stdout),
+            // Somebody else reads it.
+            None => Stream::new(std::io::empty()),
+        };
         let stderr = Stream::new(child.stderr.take().expect("standard error is a pipe"));
         Self {
             child,

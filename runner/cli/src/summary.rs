@@ -76,7 +76,8 @@ fn failed(job: &Ended, failure: &Failure) -> String {
         None => format!("{} {}: failed", "✗".red(), name.bold()),
     };
     for line in text::lines(&failure.message).lines() {
-        let _ = write!(text, "\n  {line}");
+        let indent = if line.is_empty() { "" } else { "  " };
+        let _ = write!(text, "\n{indent}{line}");
     }
     if let Some(log) = &job.log {
         let _ = write!(text, "\n  log: {}", log.display());
