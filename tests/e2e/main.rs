@@ -4,6 +4,7 @@ mod apply;
 mod batch_run;
 mod cache;
 mod diffs;
+mod display;
 mod documents;
 mod interrupt;
 mod parallel;
