@@ -102,6 +102,7 @@ fn not_yaml() {
     spec.yaml:1:7: invalid indentation in quoted scalar
       1 | name: "hello
         |       ^
+      hint: a quote is not closed
     "#);
 }
 

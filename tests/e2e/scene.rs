@@ -3,13 +3,12 @@
 use std::fmt::Write as _;
 use std::thread;
 
-use capstan_tests::{Capstan, Engine, Output, Repository, World};
+use capstan_tests::{Capstan, Engine, Output, World};
 
 /// A world with the repository `widgets`. When dropped, asserts that nothing was left behind.
 pub(crate) struct Scene {
     pub(crate) world: World,
     pub(crate) engine: Engine,
-    pub(crate) widgets: Repository,
 }
 
 impl Scene {
@@ -26,12 +25,8 @@ impl Scene {
     /// On an engine of one's own.
     pub(crate) fn on(engine: Engine, files: &[(&str, &str)]) -> Self {
         let world = World::new();
-        let widgets = world.repository("widgets", files);
-        Self {
-            world,
-            engine,
-            widgets,
-        }
+        world.repository("widgets", files);
+        Self { world, engine }
     }
 
     /// `batch run --output out` of these steps (image, script) on `widgets`.

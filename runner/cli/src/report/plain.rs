@@ -53,13 +53,12 @@ impl Report for Plain {
         match what {
             Reported::Workspace => self.say(job, "preparing the workspace"),
             Reported::Resumed { start } => {
-                self.say(
-                    job,
-                    &format!(
-                        "{} is the first without a known result",
-                        self.step(job, start)
-                    ),
-                );
+                let known = self.step(job, start - 1);
+                let text = match start {
+                    1 => format!("{known}: from the cache"),
+                    _ => format!("{known} and those before: from the cache"),
+                };
+                self.say(job, &text);
             }
             Reported::CacheEntryDropped { path, reason } => {
                 let path = path.display();
