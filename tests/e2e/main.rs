@@ -2,9 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+mod apply;
 mod bad_spec;
 mod batch_exec;
 mod batch_run;
+mod cache;
 mod commands;
+mod diffs;
+mod display;
 mod documents;
+mod engine;
+mod hostile;
+mod images;
+mod interrupt;
+mod limits;
+mod ownership;
+mod parallel;
+mod podman;
+mod registry;
+mod scene;
 mod spec_features;
+mod specs;
+mod workspaces;

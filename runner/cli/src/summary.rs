@@ -11,6 +11,7 @@ use crate::apply::Applied;
 use crate::failure::Exit;
 use crate::printer;
 use crate::results::{Ended, diffstat};
+use crate::text;
 
 /// Width of a diffstat.
 const WIDTH: usize = 80;
@@ -22,7 +23,7 @@ pub(crate) fn tell(ended: &[Ended], applied: &[Applied], output: Option<&Path>, 
             printer::note(done(job));
         }
         if let Some(workspace) = &job.workspace {
-            printer::note(format_args!("  workspace: {}", workspace.display()));
+            printer::note(format_args!("  workspace: {}", path(workspace)));
         }
     }
     for one in applied {
@@ -39,14 +40,18 @@ pub(crate) fn tell(ended: &[Ended], applied: &[Applied], output: Option<&Path>, 
     if let Some(output) = output {
         printer::note(format_args!(
             "wrote {}",
-            output.join("changesets.json").display()
+            path(&output.join("changesets.json"))
         ));
     }
-    printer::note(total(ended, elapsed));
+    printer::note(total(ended, applied, elapsed));
+}
+
+fn path(path: &Path) -> String {
+    text::name(&path.to_string_lossy())
 }
 
 fn done(job: &Ended) -> String {
-    let name = job.name();
+    let name = text::name(&job.name());
     let name = name.bold();
     if job.changesets.is_empty() {
         return format!("{name}: nothing changed");
@@ -56,7 +61,11 @@ fn done(job: &Ended) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        let _ = write!(text, "{name}: branch {}", changeset.branch().cyan());
+        let _ = write!(
+            text,
+            "{name}: branch {}",
+            text::name(changeset.branch()).cyan()
+        );
         for line in diffstat(changeset, WIDTH).lines() {
             let _ = write!(text, "\n {line}");
         }
@@ -65,21 +74,22 @@ fn done(job: &Ended) -> String {
 }
 
 fn failed(job: &Ended, failure: &Failure) -> String {
-    let name = job.name();
+    let name = text::name(&job.name());
     let mut text = match failure.step {
         Some(step) => format!("{} {}: step {} failed", "✗".red(), name.bold(), step + 1),
         None => format!("{} {}: failed", "✗".red(), name.bold()),
     };
-    for line in failure.message.lines() {
-        let _ = write!(text, "\n  {line}");
+    for line in text::lines(&failure.message).lines() {
+        let indent = if line.is_empty() { "" } else { "  " };
+        let _ = write!(text, "\n{indent}{line}");
     }
     if let Some(log) = &job.log {
-        let _ = write!(text, "\n  log: {}", log.display());
+        let _ = write!(text, "\n  log: {}", path(log));
     }
     text
 }
 
-fn total(ended: &[Ended], elapsed: Duration) -> String {
+fn total(ended: &[Ended], applied: &[Applied], elapsed: Duration) -> String {
     let count = |is: &dyn Fn(&Outcome) -> bool| ended.iter().filter(|job| is(&job.outcome)).count();
     let done = count(&|outcome| matches!(outcome, Outcome::Done { .. }));
     let cached = count(&|outcome| matches!(outcome, Outcome::Done { cached: true, .. }));
@@ -96,8 +106,12 @@ fn total(ended: &[Ended], elapsed: Duration) -> String {
     if cancelled > 0 {
         let _ = write!(text, ", {cancelled} cancelled");
     }
-    let seconds = elapsed.as_secs_f64();
-    let _ = write!(text, "; {}; {seconds:.1}s", plural(changesets, "changeset"));
+    let _ = write!(text, "; {}", plural(changesets, "changeset"));
+    let refused = applied.iter().filter(|one| !one.is_ok()).count();
+    if refused > 0 {
+        let _ = write!(text, ", {refused} not applied");
+    }
+    let _ = write!(text, "; {:.1}s", elapsed.as_secs_f64());
     text
 }
 

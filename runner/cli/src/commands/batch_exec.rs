@@ -130,7 +130,7 @@ async fn execute(
     config.state_dir.clone_from(&arguments.temporary);
     let input = read(&arguments.input)?;
     let reporter: Arc<dyn Reporter> = Json::for_exec(arguments.encoding);
-    let cancel = interrupt::token().map_err(Failed::environment)?;
+    let cancel = interrupt::token(Arc::clone(&reporter)).map_err(Failed::environment)?;
     let workplace = Workplace::open(&config, environment, &cancel, Arc::clone(&reporter)).await?;
     let ended = run_task(
         &arguments,

@@ -32,7 +32,10 @@ pub(super) async fn run(
     }
     let reporter = reporter(args.format, verbose);
     let loaded = parse(&args, reporter.as_ref())?;
-    let cancel = interrupt::token().map_err(Failed::environment)?;
+    if let Some(output) = &args.output {
+        results::prepare(&directory.join(output))?;
+    }
+    let cancel = interrupt::token(Arc::clone(&reporter)).map_err(Failed::environment)?;
     let workplace = Workplace::open(&config, environment, &cancel, Arc::clone(&reporter)).await;
     let ended = match &workplace {
         Ok(workplace) => {

@@ -5,10 +5,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use capstan_engine::docker::PullProgress;
 use capstan_engine::run::{Report, Reported};
 
-use super::text::printable;
 use super::{JobLabel, Phase, Reporter};
 use crate::printer;
 use crate::summary::plural;
+use crate::text::printable;
 
 /// Longest piece of a script or of output in a line.
 const WIDTH: usize = 100;
@@ -53,13 +53,12 @@ impl Report for Plain {
         match what {
             Reported::Workspace => self.say(job, "preparing the workspace"),
             Reported::Resumed { start } => {
-                self.say(
-                    job,
-                    &format!(
-                        "{} is the first without a known result",
-                        self.step(job, start)
-                    ),
-                );
+                let known = self.step(job, start - 1);
+                let text = match start {
+                    1 => format!("{known}: from the cache"),
+                    _ => format!("{known} and those before: from the cache"),
+                };
+                self.say(job, &text);
             }
             Reported::CacheEntryDropped { path, reason } => {
                 let path = path.display();
@@ -67,6 +66,9 @@ impl Report for Plain {
                     job,
                     &format!("warning: removed the unusable cache entry {path}: {reason}"),
                 );
+            }
+            Reported::CacheGivenUp { reason } => {
+                self.warn(&format!("results are not kept for later runs: {reason}"));
             }
             Reported::StepSkipped { step } => {
                 self.say(job, &format!("{}: skipped", self.step(job, step)));
@@ -87,7 +89,11 @@ impl Report for Plain {
             Reported::StepFailed { step, failure } => {
                 self.say(
                     job,
-                    &format!("{}: failed: {}", self.step(job, step), failure.summary),
+                    &format!(
+                        "{}: failed: {}",
+                        self.step(job, step),
+                        printable(&failure.summary, WIDTH)
+                    ),
                 );
             }
             Reported::Done { cached, result } => {
@@ -101,7 +107,8 @@ impl Report for Plain {
                 self.say(job, text);
             }
             Reported::Failed { failure } if failure.step.is_none() => {
-                self.say(job, &format!("failed: {}", failure.summary));
+                let summary = printable(&failure.summary, WIDTH);
+                self.say(job, &format!("failed: {summary}"));
             }
             Reported::Cancelled => self.say(job, "cancelled"),
             _ => {}
@@ -138,6 +145,10 @@ impl Reporter for Plain {
 
     fn warn(&self, text: &str) {
         printer::warning(text);
+    }
+
+    fn note(&self, text: &str) {
+        printer::note(text);
     }
 
     fn fetching(&self, line: &str) {

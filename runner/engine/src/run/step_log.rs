@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fs_err::File;
+use memchr::memchr;
 
 use super::duration::go_duration;
 use crate::sandbox::Stream;
+
+/// What the time and the label in front of a line of output take.
+const HEAD: u64 = 45;
 
 /// Longest piece of an unfinished line that is held back; beyond it the line is cut in the log.
 const LONGEST_LINE: usize = 64 << 10;
@@ -18,7 +22,7 @@ pub(super) struct StepLog {
     file: BufWriter<File>,
     /// The unfinished last line of each stream.
     open_lines: [Vec<u8>; 2],
-    /// Bytes of output that the current step may still write.
+    /// Bytes that the current step may still write, times and labels included.
     room: u64,
     /// Bytes of output of the current step that were not written.
     dropped: u64,
@@ -62,18 +66,27 @@ impl StepLog {
 
     /// Output of the step; only whole lines are written until the end.
     pub(super) fn output(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        let taken = bytes
-            .len()
-            .min(usize::try_from(self.room).unwrap_or(usize::MAX));
-        self.room -= taken as u64;
-        self.dropped += (bytes.len() - taken) as u64;
-        for piece in bytes[..taken].split_inclusive(|&byte| byte == b'\n') {
+        // One time for all lines: a step may write millions of them.
+        let now = now();
+        let mut rest = bytes;
+        while !rest.is_empty() {
             let open = &mut self.open_lines[stream as usize];
+            let head = if open.is_empty() { HEAD } else { 0 };
+            let room = usize::try_from(self.room.saturating_sub(head)).unwrap_or(usize::MAX);
+            if room == 0 {
+                self.room = 0;
+                break;
+            }
+            let end = memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+            let (piece, after) = rest.split_at(end.min(room));
             open.extend_from_slice(piece);
+            self.room -= head + piece.len() as u64;
+            rest = after;
             if open.ends_with(b"\n") || open.len() > LONGEST_LINE {
-                self.write_line(stream)?;
+                self.write_line(stream, &now)?;
             }
         }
+        self.dropped += rest.len() as u64;
         Ok(())
     }
 
@@ -82,8 +95,9 @@ impl StepLog {
         let Some((step, since)) = self.running.take() else {
             return Ok(());
         };
-        self.write_line(Stream::Stdout)?;
-        self.write_line(Stream::Stderr)?;
+        let now = now();
+        self.write_line(Stream::Stdout, &now)?;
+        self.write_line(Stream::Stderr, &now)?;
         if self.dropped > 0 {
             let dropped = self.dropped;
             self.line(&format!(
@@ -98,7 +112,7 @@ impl StepLog {
         }
     }
 
-    fn write_line(&mut self, stream: Stream) -> io::Result<()> {
+    fn write_line(&mut self, stream: Stream, now: &str) -> io::Result<()> {
         let line = std::mem::take(&mut self.open_lines[stream as usize]);
         if line.is_empty() {
             return Ok(());
@@ -107,7 +121,7 @@ impl StepLog {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         };
-        write!(self.file, "{} {label} | ", now())?;
+        write!(self.file, "{now} {label} | ")?;
         self.file.write_all(&line)?;
         if !line.ends_with(b"\n") {
             self.file.write_all(b"\n")?;
@@ -142,7 +156,7 @@ mod tests {
     fn lines_are_whole_labelled_and_bounded() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("task.log");
-        let mut log = StepLog::create(&path, 12).unwrap();
+        let mut log = StepLog::create(&path, 12 + 3 * HEAD).unwrap();
         log.begin(0, "echo \"hi\"\n", "alpine:3").unwrap();
         log.output(Stream::Stdout, b"on").unwrap();
         log.output(Stream::Stderr, b"bad\n").unwrap();

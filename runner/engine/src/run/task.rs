@@ -146,7 +146,7 @@ impl<E: Engine> Progress<'_, E> {
             ran = true;
             self.stage = Stage::Between;
             self.tell(Reported::StepDone { result: &result });
-            self.remember(&result).await?;
+            self.remember(&result).await;
             previous = Some(result);
         }
         Ok((previous, !ran))
@@ -206,7 +206,9 @@ impl<E: Engine> Progress<'_, E> {
     ) -> Result<(), Fault> {
         self.tell(Reported::Workspace);
         let runner = self.runner;
-        let name = format!("{:04}-{}", self.index, lookup::cache_slug(self.job));
+        // People read it, and paste it into a shell.
+        let slug = lookup::cache_slug(self.job).replace(char::is_control, "-");
+        let name = format!("{:04}-{slug}", self.index);
         // A long name of a repository must not make the directory's name too long for the file system.
         let name = &name[..name.floor_char_boundary(100)];
         let log = runner.logs.join(format!("{name}.log"));
@@ -242,15 +244,14 @@ impl<E: Engine> Progress<'_, E> {
         }
     }
 
-    /// Keeps a step's result for later runs.
-    async fn remember(&mut self, result: &Arc<StepResult>) -> Result<(), Box<Failure>> {
-        let step = result.step_index;
-        let Some(key) = self.keys.get(step) else {
-            return Ok(());
+    /// Keeps a step's result for later runs. Not being able to costs time then, but no result now.
+    async fn remember(&mut self, result: &Arc<StepResult>) {
+        let Some(key) = self.keys.get(result.step_index) else {
+            return;
         };
         self.tell(Reported::Cacheable { key, result });
         let Some(cache) = self.runner.cache.clone() else {
-            return Ok(());
+            return;
         };
         let (slug, key) = (lookup::cache_slug(self.job), key.clone());
         let result = Arc::clone(result);
@@ -258,12 +259,11 @@ impl<E: Engine> Progress<'_, E> {
         let put = tokio::task::spawn_blocking(move || {
             cache.put(&slug, &key, result.to_json(Encoding::Base64).as_bytes())
         });
-        put.await
-            .unwrap_or_else(|error| Err(Fault::workspace(error.to_string())))
-            .map_err(|fault| {
-                let caching = format!("caching result for step {step}: ");
-                Box::new(Failure::fault(Some(step), &caching, fault))
-            })
+        let put = put.await;
+        if let Err(fault) = put.unwrap_or_else(|error| Err(Fault::workspace(error.to_string()))) {
+            let reason = &fault.message;
+            self.tell(Reported::CacheGivenUp { reason });
+        }
     }
 
     /// Throws containers and workspace away; returns the workspace if it is to be kept.
