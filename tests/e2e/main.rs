@@ -1,6 +1,11 @@
 //! End-to-end tests of the `capstan` binary against a real container engine.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod bad_spec;
+mod batch_exec;
 mod batch_run;
+mod diffs;
 mod documents;
 mod engine;
 mod hostile;
@@ -10,3 +15,6 @@ mod ownership;
 mod podman;
 mod registry;
 mod scene;
+mod spec_features;
+mod specs;
+mod workspaces;

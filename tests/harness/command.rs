@@ -68,12 +68,6 @@ impl<'w> Capstan<'w> {
         self
     }
 
-    /// What the command reads from its standard input; by default it is empty.
-    pub fn stdin(mut self, content: impl Into<Vec<u8>>) -> Self {
-        self.stdin = content.into();
-        self
-    }
-
     /// Runs as another user of this machine, who is also in one group. Takes root's rights.
     pub fn as_user(self, user: u32, group: u32) -> Self {
         let mut wrapper = as_root("setpriv");
@@ -88,17 +82,25 @@ impl<'w> Capstan<'w> {
         })
     }
 
-    /// Runs on a terminal of its own, through `script` of util-linux; what it is sent is the standard output.
+    /// Runs on a terminal of 30 lines and 100 columns with colours: both output streams come as standard output.
     pub fn on_terminal(self) -> Self {
-        let mut wrapper = Command::new("script");
-        wrapper.args(["--quiet", "--return", "--command"]);
-        self.wrapped(wrapper, |wrapper, command| {
+        let mut script = Command::new("script");
+        script.arg("-qec");
+        let mut wrapped = self.wrapped(script, |script, command| {
             let quote =
-                |text: &OsStr| format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"));
+                |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
             let words = std::iter::once(command.get_program()).chain(command.get_args());
-            let line: Vec<_> = words.map(quote).collect();
-            wrapper.arg(line.join(" ")).arg("/dev/null");
-        })
+            let words: Vec<_> = words.map(quote).collect();
+            script
+                .arg(format!("stty rows 30 cols 100; exec {}", words.join(" ")))
+                .arg("/dev/null");
+        });
+        wrapped
+            .command
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm-256color")
+            .env("SHELL", "/bin/sh");
+        wrapped
     }
 
     /// `NAME=value` of the whole environment: what lies between may pass on less.
@@ -128,6 +130,12 @@ impl<'w> Capstan<'w> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         self.command = wrapper;
+        self
+    }
+
+    /// What the command reads from its standard input; by default it is empty.
+    pub fn stdin(mut self, content: impl Into<Vec<u8>>) -> Self {
+        self.stdin = content.into();
         self
     }
 

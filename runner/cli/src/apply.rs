@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use capstan_engine::apply::{self, Applied as Done, Change, Permission};
+use capstan_engine::apply::{self, Applied as Done, ApplyError, Change, Permission};
 use capstan_engine::git::Git;
+use capstan_engine::repository::LocalRepository;
 use owo_colors::OwoColorize as _;
 
 use crate::results::Results;
+use crate::text;
 
 /// What became of one changeset.
 #[derive(Debug)]
@@ -34,15 +36,17 @@ impl fmt::Display for Applied {
                 f,
                 "{} {}: branch {}: {done}",
                 "✓".green(),
-                repository.bold(),
-                branch.cyan()
+                text::name(repository).bold(),
+                text::name(branch).cyan()
             ),
             Err((why, hint)) => {
                 write!(
                     f,
-                    "{} {}: branch {branch}: {why}",
+                    "{} {}: branch {}: {}",
                     "✗".red(),
-                    repository.bold()
+                    text::name(repository).bold(),
+                    text::name(branch),
+                    text::lines(why)
                 )?;
                 match hint {
                     Some(hint) => write!(f, "\n  {} {hint}", "hint:".cyan().bold()),
@@ -64,7 +68,7 @@ pub(crate) async fn apply(
         let origin = &job.origin;
         let outcome = match &origin.local {
             None => Err((
-                "not a local repository".to_owned(),
+                "the repository is not on this machine".to_owned(),
                 Some("clone it and name the clone as REPO, or use --output".to_owned()),
             )),
             Some(local) => {
@@ -79,10 +83,7 @@ pub(crate) async fn apply(
                 apply::apply(git, local, change, permission)
                     .await
                     .map(|done| told(&done))
-                    .map_err(|error| {
-                        let fault = error.into_fault(local);
-                        (fault.message, fault.hint)
-                    })
+                    .map_err(|error| refused(error, local))
             }
         };
         applied.push(Applied {
@@ -94,8 +95,33 @@ pub(crate) async fn apply(
     applied
 }
 
+fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
+}
+
+/// Why, and what to do: in the words of the command line where there is a flag for it.
+fn refused(error: ApplyError, local: &LocalRepository) -> (String, Option<String>) {
+    match error {
+        ApplyError::Exists { commit, .. } => (
+            format!("it exists with other content, at {}", short(&commit)),
+            Some("delete it, or replace it with --force".to_owned()),
+        ),
+        ApplyError::CheckedOut { worktree, .. } => (
+            format!("it is checked out in {worktree}"),
+            Some("check out another branch there".to_owned()),
+        ),
+        ApplyError::Dirty => (
+            format!("there are uncommitted changes in {}", local.top.display()),
+            Some("commit or stash them, or leave them as they are with --allow-dirty".to_owned()),
+        ),
+        error => {
+            let fault = error.into_fault(local);
+            (fault.message, fault.hint)
+        }
+    }
+}
+
 fn told(done: &Done) -> String {
-    let short = |commit: &str| commit.get(..12).unwrap_or(commit).to_owned();
     match done {
         Done::Created { commit } => format!("created at {}", short(commit)),
         Done::Replaced { commit, previous } => {

@@ -1,13 +1,15 @@
 //! Ctrl-C and SIGTERM: the first asks for an orderly end, the second does not wait for it.
 
+use std::sync::Arc;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Exit;
-use crate::printer;
+use crate::report::Reporter;
 
-/// A token that is cancelled by the first signal.
-pub(crate) fn token() -> std::io::Result<CancellationToken> {
+/// A token that is cancelled by the first signal, which `reporter` tells the user.
+pub(crate) fn token(reporter: Arc<dyn Reporter>) -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -24,7 +26,7 @@ pub(crate) fn token() -> std::io::Result<CancellationToken> {
             }
             again = true;
             cancel.cancel();
-            printer::note(
+            reporter.note(
                 "interrupted: stopping containers and removing workspaces; once more to leave at once",
             );
         }

@@ -14,6 +14,7 @@ mod results;
 mod sources;
 mod spec_file;
 mod summary;
+mod text;
 mod workplace;
 
 use std::process::ExitCode;

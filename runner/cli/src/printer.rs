@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use owo_colors::OwoColorize as _;
 
 use crate::failure::Failed;
+use crate::text;
 
 /// Writes a result, exactly.
 pub(crate) fn result(bytes: &[u8]) -> io::Result<()> {
@@ -29,13 +30,15 @@ pub(crate) fn note(text: impl Display) {
 
 /// Tells something that the user should look at.
 pub(crate) fn warning(text: impl Display) {
+    let text = text::lines(&text.to_string());
     note(format_args!("{} {text}", "warning:".yellow().bold()));
 }
 
 /// Tells why the program ends.
 pub(crate) fn failure(failed: &Failed) {
     if !failed.message.is_empty() {
-        note(format_args!("{} {}", "error:".red().bold(), failed.message));
+        let message = text::lines(&failed.message);
+        note(format_args!("{} {message}", "error:".red().bold()));
     }
     if let Some(hint) = &failed.hint {
         self::hint(hint);
@@ -44,7 +47,13 @@ pub(crate) fn failure(failed: &Failed) {
 
 /// Tells what to do next.
 pub(crate) fn hint(text: &str) {
+    let text = text::lines(text);
     note(format_args!("{} {text}", "hint:".cyan().bold()));
+}
+
+/// Whether results go to a terminal, where people read them.
+pub(crate) fn results_are_read() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Whether standard error is a terminal on which a live display makes sense.

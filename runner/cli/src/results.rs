@@ -1,5 +1,7 @@
 //! What a run hands back: changeset specs and patches, printed, written, or applied.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,9 +11,10 @@ use capstan_core::spec::BatchSpec;
 use capstan_core::task::Task;
 use capstan_engine::repository::Origin;
 use capstan_engine::run::{Cause, Failure, Finished, Outcome};
+use owo_colors::OwoColorize as _;
 
 use crate::failure::Failed;
-use crate::printer;
+use crate::{printer, text};
 
 /// A job that is over.
 pub(crate) struct Ended {
@@ -104,13 +107,24 @@ pub(crate) fn collect<'a>(ended: &'a [Ended], spec: &BatchSpec) -> Result<Result
     })
 }
 
+/// Makes the directory for results, and sure that they can be written there: better before a run than after it.
+pub(crate) fn prepare(directory: &Path) -> Result<(), Failed> {
+    fs_err::create_dir_all(directory)
+        .and_then(|()| tempfile::NamedTempFile::new_in(directory).map(drop))
+        .map_err(|error| {
+            Failed::environment(format!("--output cannot be written to: {error}"))
+                .hint("name another directory, or make this one writable")
+        })
+}
+
 /// Writes `changesets.json` and a patch per changeset under `directory`.
 pub(crate) fn write(directory: &Path, results: &Results<'_>) -> Result<(), Failed> {
     fs_err::create_dir_all(directory).map_err(Failed::environment)?;
     let mut specs = Vec::new();
+    let mut written = BTreeSet::new();
     for (job, changeset) in &results.changesets {
         let path = patch_path(&job.task.repository.name, changeset.branch());
-        let path = directory.join(path);
+        let path = directory.join(unused(path, &mut written));
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent).map_err(Failed::environment)?;
         }
@@ -143,12 +157,23 @@ fn patch_path(repository: &str, branch: &str) -> PathBuf {
     inside(repository).join(file)
 }
 
+/// `path`, with a number if it has been taken: `a/b` with branch `c` and `a` with branch `b/c` want the same file.
+fn unused(path: PathBuf, taken: &mut BTreeSet<PathBuf>) -> PathBuf {
+    let numbered = (2..).map(|number| path.with_extension(format!("{number}.patch")));
+    let free = std::iter::once(path.clone())
+        .chain(numbered)
+        .find(|path| !taken.contains(path));
+    let free = free.expect("there is always a next number");
+    taken.insert(free.clone());
+    free
+}
+
 /// Writes a file so that readers see the old or the new content, never half of it.
 fn replace(path: &Path, content: &[u8]) -> Result<(), Failed> {
     let parent = path.parent().unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
+    let write = || -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(parent)?;
-        std::io::Write::write_all(&mut file, content)?;
+        io::Write::write_all(&mut file, content)?;
         // Results are meant to be read by others, unlike temporary files.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
         file.as_file().set_permissions(mode)?;
@@ -159,16 +184,44 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), Failed> {
 }
 
 /// Prints the diffs as one patch; git skips the lines that tell where each belongs.
+///
+/// A terminal gets them in colours, and without what could control it.
 pub(crate) fn print(results: &Results<'_>) -> Result<(), Failed> {
     for (job, changeset) in &results.changesets {
         let heading = format!(
-            "# {}, branch {}\n",
-            job.task.repository.name,
-            changeset.branch()
+            "# {}, branch {}",
+            text::name(&job.task.repository.name),
+            text::name(changeset.branch())
         );
-        printer::result(heading.as_bytes())
-            .and_then(|()| printer::result(&changeset.diff))
-            .map_err(Failed::environment)?;
+        let written = if printer::results_are_read() {
+            printer::result_line(heading.bold()).and_then(|()| print_coloured(&changeset.diff))
+        } else {
+            printer::result(heading.as_bytes())
+                .and_then(|()| printer::result(b"\n"))
+                .and_then(|()| printer::result(&changeset.diff))
+        };
+        written.map_err(Failed::environment)?;
+    }
+    Ok(())
+}
+
+fn print_coloured(diff: &[u8]) -> io::Result<()> {
+    // Lines of a hunk may look like headers.
+    let mut in_hunk = false;
+    for line in String::from_utf8_lossy(diff).lines() {
+        let line = text::lines(line);
+        in_hunk = match line.get(..2) {
+            Some("@@") => true,
+            Some("di") => false,
+            _ => in_hunk,
+        };
+        match line.chars().next() {
+            Some('@') if in_hunk => printer::result_line(line.cyan()),
+            Some('+') if in_hunk => printer::result_line(line.green()),
+            Some('-') if in_hunk => printer::result_line(line.red()),
+            _ if in_hunk => printer::result_line(line),
+            _ => printer::result_line(line.bold()),
+        }?;
     }
     Ok(())
 }
@@ -183,6 +236,15 @@ pub(crate) fn diffstat(changeset: &ChangesetSpec, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_patch_takes_the_place_of_another() {
+        let mut taken = BTreeSet::new();
+        let names = [("a/b", "v1.0"), ("a", "b/v1.0"), ("a", "/b/v1.0")]
+            .map(|(repository, branch)| unused(patch_path(repository, branch), &mut taken));
+        let expected = ["a/b/v1.0.patch", "a/b/v1.0.2.patch", "a/b/v1.0.3.patch"];
+        assert_eq!(names, expected.map(PathBuf::from));
+    }
 
     #[test]
     fn patches_stay_inside_the_directory() {

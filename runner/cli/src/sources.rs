@@ -1,5 +1,6 @@
 //! Which repositories a run works on: those given as arguments, else those the batch spec's `on` names.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use capstan_core::spec::{BatchSpec, On};
@@ -65,8 +66,31 @@ pub(crate) async fn open(
     failures.sort_by_key(|(index, _)| *index);
     match combined(failures.into_iter().map(|(_, failed)| failed).collect()) {
         Some(failed) => Err(failed),
-        None => Ok(origins.into_iter().flatten().collect()),
+        None => {
+            let mut origins = once_each(origins.into_iter().flatten());
+            repository::tell_apart(&mut origins);
+            Ok(origins)
+        }
     }
+}
+
+/// Leaves out what was named before: the same branch and commit of the same repository.
+fn once_each(origins: impl Iterator<Item = Origin>) -> Vec<Origin> {
+    let mut seen = BTreeSet::new();
+    origins
+        .filter(|origin| {
+            let directory = match &origin.local {
+                Some(local) => &local.common_dir,
+                None => &origin.git_dir,
+            };
+            seen.insert((
+                directory.clone(),
+                origin.name.clone(),
+                origin.branch.clone(),
+                origin.rev.clone(),
+            ))
+        })
+        .collect()
 }
 
 fn renamed(mut origin: Origin, name: Option<String>) -> Origin {

@@ -11,6 +11,7 @@ use crate::apply::Applied;
 use crate::failure::Exit;
 use crate::printer;
 use crate::results::{Ended, diffstat};
+use crate::text;
 
 /// Width of a diffstat.
 const WIDTH: usize = 80;
@@ -42,11 +43,11 @@ pub(crate) fn tell(ended: &[Ended], applied: &[Applied], output: Option<&Path>, 
             output.join("changesets.json").display()
         ));
     }
-    printer::note(total(ended, elapsed));
+    printer::note(total(ended, applied, elapsed));
 }
 
 fn done(job: &Ended) -> String {
-    let name = job.name();
+    let name = text::name(&job.name());
     let name = name.bold();
     if job.changesets.is_empty() {
         return format!("{name}: nothing changed");
@@ -56,7 +57,11 @@ fn done(job: &Ended) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        let _ = write!(text, "{name}: branch {}", changeset.branch().cyan());
+        let _ = write!(
+            text,
+            "{name}: branch {}",
+            text::name(changeset.branch()).cyan()
+        );
         for line in diffstat(changeset, WIDTH).lines() {
             let _ = write!(text, "\n {line}");
         }
@@ -65,12 +70,12 @@ fn done(job: &Ended) -> String {
 }
 
 fn failed(job: &Ended, failure: &Failure) -> String {
-    let name = job.name();
+    let name = text::name(&job.name());
     let mut text = match failure.step {
         Some(step) => format!("{} {}: step {} failed", "✗".red(), name.bold(), step + 1),
         None => format!("{} {}: failed", "✗".red(), name.bold()),
     };
-    for line in failure.message.lines() {
+    for line in text::lines(&failure.message).lines() {
         let _ = write!(text, "\n  {line}");
     }
     if let Some(log) = &job.log {
@@ -79,7 +84,7 @@ fn failed(job: &Ended, failure: &Failure) -> String {
     text
 }
 
-fn total(ended: &[Ended], elapsed: Duration) -> String {
+fn total(ended: &[Ended], applied: &[Applied], elapsed: Duration) -> String {
     let count = |is: &dyn Fn(&Outcome) -> bool| ended.iter().filter(|job| is(&job.outcome)).count();
     let done = count(&|outcome| matches!(outcome, Outcome::Done { .. }));
     let cached = count(&|outcome| matches!(outcome, Outcome::Done { cached: true, .. }));
@@ -96,9 +101,41 @@ fn total(ended: &[Ended], elapsed: Duration) -> String {
     if cancelled > 0 {
         let _ = write!(text, ", {cancelled} cancelled");
     }
-    let seconds = elapsed.as_secs_f64();
-    let _ = write!(text, "; {}; {seconds:.1}s", plural(changesets, "changeset"));
+    let _ = write!(text, "; {}", plural(changesets, "changeset"));
+    let refused = applied.iter().filter(|one| !one.is_ok()).count();
+    if refused > 0 {
+        let _ = write!(text, ", {refused} not applied");
+    }
+    let _ = write!(text, "; {:.1}s", elapsed.as_secs_f64());
     text
+}
+
+/// Why a run with these ends is not a success, in the form of facts/batch-spec.md 1.1 and 3.11.
+pub(crate) fn error(ended: &[Ended], applied: &[Applied], interrupted: bool) -> String {
+    let mut errors = Vec::new();
+    for job in ended {
+        if let Outcome::Failed(failure) = &job.outcome {
+            let (name, message) = (&job.task.repository.name, &failure.message);
+            let log = job.log.as_ref().map_or_else(String::new, |log| {
+                format!(" (see {} for details)", log.display())
+            });
+            errors.push(format!("execution in {name} failed: {message}{log}"));
+        }
+    }
+    errors.extend(
+        applied
+            .iter()
+            .filter(|one| !one.is_ok())
+            .map(|one| anstream::adapter::strip_str(&one.to_string()).to_string()),
+    );
+    match errors.as_slice() {
+        _ if interrupted => "interrupted".to_owned(),
+        [only] => only.clone(),
+        all => {
+            let list: String = all.iter().map(|error| format!("\n\t* {error}")).collect();
+            format!("{} errors occurred:{list}", all.len())
+        }
+    }
 }
 
 /// `1 workspace`, `2 workspaces`.

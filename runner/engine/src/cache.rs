@@ -4,6 +4,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::fault::Fault;
 use crate::state::create_private;
@@ -15,6 +17,8 @@ const ENTRY_LIMIT: u64 = 1024 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct StepCache {
     directory: PathBuf,
+    /// Whether nothing is stored any more, since storing failed once.
+    given_up: Arc<AtomicBool>,
 }
 
 /// What a look into the cache found.
@@ -38,6 +42,7 @@ impl StepCache {
     pub fn open(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
+            given_up: Arc::default(),
         }
     }
 
@@ -63,21 +68,29 @@ impl StepCache {
         Lookup::Corrupt { path, reason }
     }
 
-    /// Stores a result. Readers see the whole of it or nothing, also when the machine stops in the middle.
+    /// Stores a result, unless it is too large or its names are too long. Readers see the whole of it or nothing, also
+    /// when the machine stops in the middle.
     ///
     /// # Errors
-    /// A fault of the environment; the result itself is not lost by it, so the caller may go on with a warning.
+    /// A fault of the environment, once: from then on nothing is stored. The result itself is not lost by it, so
+    /// the caller goes on with a warning.
     pub fn put(&self, slug: &str, key: &str, content: &[u8]) -> Result<(), Fault> {
-        let path = self.path(slug, key).ok_or_else(|| {
-            Fault::workspace(format!("{slug:?}/{key:?} cannot name a cache entry"))
-        })?;
-        if content.len() as u64 > ENTRY_LIMIT {
+        let Some(path) = self.path(slug, key) else {
+            return Ok(());
+        };
+        if content.len() as u64 > ENTRY_LIMIT || self.given_up.load(Ordering::Relaxed) {
             return Ok(());
         }
         let parent = path.parent().unwrap_or(&self.directory);
-        store(parent, &path, content).map_err(|error| {
-            Fault::environment(format!("writing cache entry {}: {error}", path.display()))
-        })
+        match store(parent, &path, content) {
+            Err(error) if !self.given_up.swap(true, Ordering::Relaxed) => {
+                let directory = self.directory.display();
+                Err(Fault::environment(format!(
+                    "writing to {directory}: {error}"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Removes a result, if it is there.
@@ -100,7 +113,17 @@ impl StepCache {
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match fs_err::File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // Whatever is wrong with a directory above is told when something is to be stored there.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
@@ -168,11 +191,22 @@ mod tests {
     }
 
     #[test]
+    fn storing_is_given_up_after_the_first_failure() {
+        let directory = tempfile::tempdir().unwrap();
+        let in_the_way = directory.path().join("c");
+        fs_err::write(&in_the_way, "a file").unwrap();
+        let cache = StepCache::open(&in_the_way);
+        let error = cache.put("r", "k", b"1").unwrap_err().to_string();
+        assert!(error.contains(&*in_the_way.to_string_lossy()), "{error}");
+        cache.clone().put("r", "k", b"1").unwrap();
+    }
+
+    #[test]
     fn names_cannot_lead_out() {
         let directory = tempfile::tempdir().unwrap();
         let cache = StepCache::open(directory.path().join("c"));
         for (slug, key) in [("..", "k"), ("a", "../../k"), ("a/b", "k"), ("", "k")] {
-            assert!(cache.put(slug, key, b"1").is_err(), "{slug} {key}");
+            cache.put(slug, key, b"1").unwrap();
             assert_eq!(cache.get(slug, key, decode), Lookup::Miss);
         }
         assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 0);

@@ -195,6 +195,11 @@ impl Report for Json {
                     "removed the unusable cache entry {path}: {reason}"
                 ));
             }
+            Reported::CacheGivenUp { reason } => {
+                printer::warning(format_args!(
+                    "results are not kept for later runs: {reason}"
+                ));
+            }
             Reported::StepSkipped { step } => {
                 self.write(&Event::TaskStepSkipped {
                     task,
@@ -348,6 +353,10 @@ impl Reporter for Json {
 
     fn warn(&self, text: &str) {
         printer::warning(text);
+    }
+
+    fn note(&self, text: &str) {
+        printer::note(text);
     }
 
     fn fetching(&self, line: &str) {

@@ -9,8 +9,8 @@ use capstan_engine::run::{Report, Reported};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::OwoColorize as _;
 
-use super::text::{last_line, printable};
 use super::{JobLabel, Phase, Reporter};
+use crate::text::{last_line, name, printable};
 
 /// Longest piece of a step's output in its line; the terminal may cut earlier.
 const WIDTH: usize = 200;
@@ -108,6 +108,9 @@ impl Report for Live {
                 "warning:".yellow().bold(),
                 path.display()
             )),
+            Reported::CacheGivenUp { reason } => {
+                self.warn(&format!("results are not kept for later runs: {reason}"));
+            }
             Reported::StepSkipped { step } => self.step(job, step, "skipped"),
             Reported::Preparing { step } => self.step(job, step, "preparing"),
             Reported::StepStarted { step, script, .. } => {
@@ -187,7 +190,11 @@ impl Reporter for Live {
     }
 
     fn warn(&self, text: &str) {
-        self.say(&format!("{} {text}", "warning:".yellow().bold()));
+        self.say(&format!("{} {}", "warning:".yellow().bold(), name(text)));
+    }
+
+    fn note(&self, text: &str) {
+        self.say(&name(text));
     }
 
     fn fetching(&self, line: &str) {

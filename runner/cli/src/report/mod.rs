@@ -3,7 +3,6 @@
 mod json;
 mod live;
 mod plain;
-mod text;
 
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ pub(crate) use self::live::Live;
 pub(crate) use self::plain::Plain;
 
 use crate::args::Format;
-use crate::printer;
+use crate::{printer, text};
 
 /// What a display needs to know of a job.
 #[derive(Debug, Clone)]
@@ -29,7 +28,7 @@ pub(crate) struct JobLabel {
 impl JobLabel {
     pub(crate) fn of(job: &Job) -> Self {
         Self {
-            name: crate::jobs::name(&job.task),
+            name: text::name(&crate::jobs::name(&job.task)),
             steps: job.task.steps.len(),
         }
     }
@@ -78,6 +77,9 @@ pub(crate) trait Reporter: Report {
 
     /// Something the user should look at.
     fn warn(&self, text: &str);
+
+    /// Something that is neither progress nor a warning.
+    fn note(&self, text: &str);
 
     /// A repository is being fetched; what git says of it.
     fn fetching(&self, line: &str);

@@ -5,10 +5,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use capstan_engine::docker::PullProgress;
 use capstan_engine::run::{Report, Reported};
 
-use super::text::printable;
 use super::{JobLabel, Phase, Reporter};
 use crate::printer;
 use crate::summary::plural;
+use crate::text::printable;
 
 /// Longest piece of a script or of output in a line.
 const WIDTH: usize = 100;
@@ -68,6 +68,9 @@ impl Report for Plain {
                     &format!("warning: removed the unusable cache entry {path}: {reason}"),
                 );
             }
+            Reported::CacheGivenUp { reason } => {
+                self.warn(&format!("results are not kept for later runs: {reason}"));
+            }
             Reported::StepSkipped { step } => {
                 self.say(job, &format!("{}: skipped", self.step(job, step)));
             }
@@ -87,7 +90,11 @@ impl Report for Plain {
             Reported::StepFailed { step, failure } => {
                 self.say(
                     job,
-                    &format!("{}: failed: {}", self.step(job, step), failure.summary),
+                    &format!(
+                        "{}: failed: {}",
+                        self.step(job, step),
+                        printable(&failure.summary, WIDTH)
+                    ),
                 );
             }
             Reported::Done { cached, result } => {
@@ -101,7 +108,8 @@ impl Report for Plain {
                 self.say(job, text);
             }
             Reported::Failed { failure } if failure.step.is_none() => {
-                self.say(job, &format!("failed: {}", failure.summary));
+                let summary = printable(&failure.summary, WIDTH);
+                self.say(job, &format!("failed: {summary}"));
             }
             Reported::Cancelled => self.say(job, "cancelled"),
             _ => {}
@@ -138,6 +146,10 @@ impl Reporter for Plain {
 
     fn warn(&self, text: &str) {
         printer::warning(text);
+    }
+
+    fn note(&self, text: &str) {
+        printer::note(text);
     }
 
     fn fetching(&self, line: &str) {

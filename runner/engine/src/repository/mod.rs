@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use local::is_dirty;
 pub use local::{LocalRepository, discover};
+pub use name::tell_apart;
 pub use remote::RemoteCache;
 pub use source::{RemoteUrl, Source, SourceError};
 

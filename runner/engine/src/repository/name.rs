@@ -1,7 +1,10 @@
 //! The name of a repository, from the URL of its remote.
 
-use super::source::{RemoteUrl, Source};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+use super::Origin;
+use super::source::{RemoteUrl, Source};
 
 /// `host/path` of a remote URL, without scheme, credentials, default port and `.git`:
 /// `git@github.com:acme/widgets.git` is `github.com/acme/widgets`. `None` for what is not a remote URL.
@@ -43,9 +46,102 @@ pub(super) fn of_url(url: &RemoteUrl) -> String {
     format!("{}/{path}", host.to_ascii_lowercase())
 }
 
+/// Tells repositories apart that are called by the last part of their path, and alike: `a/widgets` and `b/widgets`
+/// instead of twice `widgets`. As many parts are taken as it needs. Names that begin with a host stay: two
+/// clones of one repository are one repository.
+pub fn tell_apart(origins: &mut [Origin]) {
+    let mut alike: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
+    for (index, origin) in origins.iter().enumerate() {
+        if let Some(place) = place(origin) {
+            let group = alike.entry(origin.name.clone()).or_default();
+            group.push((index, place));
+        }
+    }
+    for group in alike.into_values() {
+        let places: BTreeSet<&str> = group.iter().map(|(_, place)| place.as_str()).collect();
+        if places.len() == 1 {
+            continue;
+        }
+        let deepest = places.iter().map(|place| parts(place).count());
+        let depth = (2..=deepest.max().unwrap_or(0)).find(|&depth| {
+            let names: BTreeSet<_> = places.iter().map(|place| tail(place, depth)).collect();
+            names.len() == places.len()
+        });
+        for (index, place) in &group {
+            origins[*index].name = match depth {
+                Some(depth) => tail(place, depth),
+                // `widgets` and `widgets.git` side by side.
+                None => place.trim_matches('/').to_owned(),
+            };
+        }
+    }
+}
+
+/// The path of a repository whose name is the last part of it.
+fn place(origin: &Origin) -> Option<String> {
+    match (&origin.url, &origin.local) {
+        (Some(url), _) => url.strip_prefix("file://").map(str::to_owned),
+        (None, Some(local)) => Some(local.top.to_string_lossy().into_owned()),
+        (None, None) => None,
+    }
+}
+
+fn parts(place: &str) -> impl DoubleEndedIterator<Item = &str> {
+    place.split('/').filter(|part| !part.is_empty())
+}
+
+/// The last `depth` parts of a path, without `.git`.
+fn tail(place: &str, depth: usize) -> String {
+    let mut last: Vec<&str> = parts(place).rev().take(depth).collect();
+    last.reverse();
+    let name = last.join("/");
+    name.strip_suffix(".git").unwrap_or(&name).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_many_parts_of_the_path_as_it_needs() {
+        for (places, names) in [
+            (&["/w/a", "/w/b"][..], &["a", "b"][..]),
+            (&["/w/x/a", "/w/y/a.git"], &["x/a", "y/a"]),
+            (&["/w/x/a", "/w/x/a"], &["a", "a"]),
+            (&["/v/x/a", "/w/x/a", "/a"], &["v/x/a", "w/x/a", "a"]),
+            (&["/w/a", "/w/a.git"], &["w/a", "w/a.git"]),
+            (&["/w/a", "file:///srv/a.git"], &["w/a", "srv/a"]),
+            (&["/w/a", "https://h/a"], &["a", "h/a"]),
+        ] {
+            let mut origins: Vec<Origin> = places.iter().map(|place| origin(place)).collect();
+            tell_apart(&mut origins);
+            let found: Vec<&str> = origins.iter().map(|origin| origin.name.as_str()).collect();
+            assert_eq!(found, names);
+        }
+    }
+
+    /// What opening a path or a URL gives, as far as names are concerned.
+    fn origin(place: &str) -> Origin {
+        let url = place.contains("://").then(|| place.to_owned());
+        let top = Path::new(place).to_owned();
+        Origin {
+            name: of_remote(place).unwrap_or_else(|| tail(place, 1)),
+            branch: String::new(),
+            rev: String::new(),
+            git_dir: top.clone(),
+            objects: Vec::new(),
+            object_format: "sha1".to_owned(),
+            shallow: None,
+            local: url.is_none().then(|| super::super::LocalRepository {
+                git_dir: top.clone(),
+                common_dir: top.clone(),
+                top,
+                bare: true,
+            }),
+            url,
+            dirty: false,
+        }
+    }
 
     #[test]
     fn names_are_host_and_path() {

@@ -34,6 +34,11 @@ pub enum Reported<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// Results can no longer be kept. Told once for a whole run, which goes on.
+    CacheGivenUp {
+        /// Why.
+        reason: &'a str,
+    },
     /// The step's `if` says that it does not run.
     StepSkipped {
         /// The step.

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fs_err::File;
 use memchr::memchr;
@@ -27,6 +27,8 @@ pub(super) struct StepLog {
     /// Bytes of output of the current step that were not written.
     dropped: u64,
     limit: u64,
+    /// The step whose output is being written, and since when.
+    running: Option<(usize, Instant)>,
 }
 
 impl StepLog {
@@ -38,6 +40,7 @@ impl StepLog {
             room: limit,
             dropped: 0,
             limit,
+            running: None,
         })
     }
 
@@ -48,6 +51,7 @@ impl StepLog {
     pub(super) fn begin(&mut self, step: usize, script: &str, container: &str) -> io::Result<()> {
         self.room = self.limit;
         self.dropped = 0;
+        self.running = Some((step, Instant::now()));
         self.line(&format!(
             "[Step {}] run: {script:?}, container: {container:?}",
             step + 1
@@ -55,7 +59,7 @@ impl StepLog {
     }
 
     /// One line of our own.
-    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+    fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.file, "{} {text}", now())?;
         self.file.flush()
     }
@@ -86,12 +90,11 @@ impl StepLog {
         Ok(())
     }
 
-    pub(super) fn end(
-        &mut self,
-        step: usize,
-        elapsed: Duration,
-        error: Option<&str>,
-    ) -> io::Result<()> {
+    /// Ends the running step, if there is one, well or with an error.
+    pub(super) fn end(&mut self, error: Option<&str>) -> io::Result<()> {
+        let Some((step, since)) = self.running.take() else {
+            return Ok(());
+        };
         let now = now();
         self.write_line(Stream::Stdout, &now)?;
         self.write_line(Stream::Stderr, &now)?;
@@ -102,7 +105,7 @@ impl StepLog {
                 step + 1
             ))?;
         }
-        let elapsed = go_duration(Duration::from_millis(elapsed.as_millis() as u64));
+        let elapsed = go_duration(Duration::from_millis(since.elapsed().as_millis() as u64));
         match error {
             None => self.line(&format!("[Step {}] complete in {elapsed}", step + 1)),
             Some(error) => self.line(&format!("[Step {}] took {elapsed}; {error}", step + 1)),
@@ -159,16 +162,20 @@ mod tests {
         log.output(Stream::Stderr, b"bad\n").unwrap();
         log.output(Stream::Stdout, b"e\ntwo").unwrap();
         log.output(Stream::Stdout, b"three").unwrap();
-        log.end(0, Duration::from_micros(488_300), None).unwrap();
+        log.end(None).unwrap();
+        log.end(Some("only a step that runs can end")).unwrap();
         drop(log);
+        let text = without_times(&path);
+        let (text, elapsed) = text.rsplit_once(' ').unwrap();
+        assert!(elapsed.ends_with("s\n"), "{elapsed}");
         assert_eq!(
-            without_times(&path),
+            text,
             "[Step 1] run: \"echo \\\"hi\\\"\\n\", container: \"alpine:3\"\n\
              stderr | bad\n\
              stdout | one\n\
              stdout | twot\n\
              [Step 1] output truncated: 4 more bytes\n\
-             [Step 1] complete in 488ms\n"
+             [Step 1] complete in"
         );
     }
 }

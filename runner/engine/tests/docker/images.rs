@@ -61,7 +61,7 @@ async fn make(api: &Docker) {
         "Healthcheck": {"Test": ["CMD", "touch", "/work/health"], "Interval": 1000000000}
     }"#;
     load(api, CONFIGURED, own, configuration, |root| {
-        busybox(root, |_| true)
+        busybox(root, |_| true);
     })
     .await;
 }

@@ -1,8 +1,8 @@
-//! Text for displays, made from output that a step controls.
+//! Text for people, made from what others control: names, output, messages that quote them.
 
 /// What a terminal shows of a piece of output: its last line that is not blank, without escape sequences and
 /// control characters, which could move the cursor or worse. At most `width` characters.
-pub(super) fn last_line(bytes: &[u8], width: usize) -> Option<String> {
+pub(crate) fn last_line(bytes: &[u8], width: usize) -> Option<String> {
     // A step may write megabytes at a time; only the end matters.
     let tail = &bytes[bytes.len().saturating_sub(4096)..];
     let text = String::from_utf8_lossy(tail);
@@ -12,8 +12,28 @@ pub(super) fn last_line(bytes: &[u8], width: usize) -> Option<String> {
         .find(|line| !line.trim().is_empty())
 }
 
-/// `text` without escape sequences and control characters, cut to `width` characters.
-pub(super) fn printable(text: &str, width: usize) -> String {
+/// A name of any length without what [`printable`] takes away.
+pub(crate) fn name(text: &str) -> String {
+    printable(text, usize::MAX)
+}
+
+/// Several lines, each without what [`printable`] takes away; tabs in front of a line stay.
+pub(crate) fn lines(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            shown.push('\n');
+        }
+        let content = line.trim_start_matches('\t');
+        shown.push_str(&line[..line.len() - content.len()]);
+        shown.push_str(&printable(content, usize::MAX));
+    }
+    shown
+}
+
+/// `text` without escape sequences, control characters and marks that turn the direction of writing, cut to `width`
+/// characters.
+pub(crate) fn printable(text: &str, width: usize) -> String {
     let mut shown = String::new();
     let mut characters = text.chars();
     let mut left = width;
@@ -21,7 +41,7 @@ pub(super) fn printable(text: &str, width: usize) -> String {
         match character {
             '\u{1b}' => skip_escape(&mut characters),
             '\t' => shown.push(' '),
-            _ if character.is_control() => {}
+            _ if character.is_control() || turns_around(character) => {}
             _ if left == 0 => {
                 shown.push('…');
                 break;
@@ -33,6 +53,11 @@ pub(super) fn printable(text: &str, width: usize) -> String {
         }
     }
     shown
+}
+
+/// Whether a character makes what follows it appear elsewhere.
+fn turns_around(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Passes the rest of an escape sequence: up to the final letter of a CSI, up to BEL or ST of an OSC.
@@ -66,6 +91,14 @@ mod tests {
             "red xy"
         );
         assert_eq!(printable("\x1b[2J\x1b[", 80), "");
+    }
+
+    #[test]
+    fn messages_keep_their_lines_and_indents() {
+        assert_eq!(
+            lines("failed:\n\t\x1b[31mred\x1b[0m\r\n\n\u{202e}end"),
+            "failed:\n\tred\n\nend"
+        );
     }
 
     #[test]
