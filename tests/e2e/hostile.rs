@@ -532,6 +532,6 @@ fn the_live_display_shows_the_last_line_without_its_escapes() {
 
 /// What a terminal is sent when these steps run.
 fn on_terminal(scene: &Scene, steps: &str) -> String {
-    let output = scene.yaml(steps).env("TERM", "xterm").on_terminal().run();
+    let output = scene.yaml(steps).on_terminal().run();
     String::from_utf8_lossy(output.raw_stdout()).into_owned()
 }

@@ -1,6 +1,10 @@
 //! End-to-end tests of the `capstan` binary against a real container engine.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "literals are easier to read without borrowing"
+)]
 
 mod apply;
 mod bad_spec;

@@ -68,12 +68,6 @@ impl<'w> Capstan<'w> {
         self
     }
 
-    /// What the command reads from its standard input; by default it is empty.
-    pub fn stdin(mut self, content: impl Into<Vec<u8>>) -> Self {
-        self.stdin = content.into();
-        self
-    }
-
     /// Runs as another user of this machine, who is also in one group. Takes root's rights.
     pub fn as_user(self, user: u32, group: u32) -> Self {
         let mut wrapper = as_root("setpriv");
@@ -89,20 +83,24 @@ impl<'w> Capstan<'w> {
     }
 
     /// Runs on a terminal of 30 lines and 100 columns with colours: both output streams come as standard output.
-    pub fn on_terminal(mut self) -> Self {
-        self.command.env_remove("NO_COLOR");
-        let mut wrapper = Command::new("script");
-        wrapper.args(["--quiet", "--return", "--command"]);
-        self.wrapped(wrapper, |wrapper, command| {
+    pub fn on_terminal(self) -> Self {
+        let mut script = Command::new("script");
+        script.arg("-qec");
+        let mut wrapped = self.wrapped(script, |script, command| {
             let quote =
-                |text: &OsStr| format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"));
+                |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
             let words = std::iter::once(command.get_program()).chain(command.get_args());
-            let line: Vec<_> = words.map(quote).collect();
-            let line = format!("stty rows 30 cols 100; exec {}", line.join(" "));
-            wrapper.arg(line).arg("/dev/null");
-        })
-        .env("TERM", "xterm-256color")
-        .env("SHELL", "/bin/sh")
+            let words: Vec<_> = words.map(quote).collect();
+            script
+                .arg(format!("stty rows 30 cols 100; exec {}", words.join(" ")))
+                .arg("/dev/null");
+        });
+        wrapped
+            .command
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm-256color")
+            .env("SHELL", "/bin/sh");
+        wrapped
     }
 
     /// `NAME=value` of the whole environment: what lies between may pass on less.
@@ -125,9 +123,7 @@ impl<'w> Capstan<'w> {
         }
         wrapper.env_clear();
         for (name, value) in self.command.get_envs() {
-            if let Some(value) = value {
-                wrapper.env(name, value);
-            }
+            wrapper.env(name, value.unwrap_or_default());
         }
         wrapper
             .stdin(Stdio::piped())
@@ -137,12 +133,22 @@ impl<'w> Capstan<'w> {
         self
     }
 
+    /// What the command reads from its standard input; by default it is empty.
+    pub fn stdin(mut self, content: impl Into<Vec<u8>>) -> Self {
+        self.stdin = content.into();
+        self
+    }
+
     /// Runs it to its end.
     pub fn run(self) -> Output {
         self.spawn().wait()
     }
 
     /// Starts it with its standard output read by another command, as in `capstan | head`.
+    #[expect(
+        clippy::zombie_processes,
+        reason = "what the reader makes of it is not looked at, and it ends with the test"
+    )]
     pub fn reader(mut self, reader: &mut Command) -> Running {
         let (output, input) = std::io::pipe().expect("a pipe can be made");
         reader.stdin(output).spawn().expect("the reader runs");
