@@ -1,11 +1,12 @@
 //! Command lines of the binary under test.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::binary;
 use crate::output::Output;
+use crate::privilege::as_root;
 use crate::running::Running;
 use crate::world::World;
 
@@ -67,36 +68,68 @@ impl<'w> Capstan<'w> {
         self
     }
 
+    /// Runs as another user of this machine, who is also in one group. Takes root's rights.
+    pub fn as_user(self, user: u32, group: u32) -> Self {
+        let mut wrapper = as_root("setpriv");
+        wrapper
+            .arg(format!("--reuid={user}"))
+            .arg(format!("--regid={user}"))
+            .arg(format!("--groups={group}"))
+            .args(["--", "env"])
+            .args(self.variables());
+        self.wrapped(wrapper, |wrapper, command| {
+            wrapper.arg(command.get_program()).args(command.get_args());
+        })
+    }
+
     /// Runs on a terminal of 30 lines and 100 columns with colours: both output streams come as standard output.
-    pub fn on_terminal(mut self) -> Self {
-        let quoted = std::iter::once(self.command.get_program())
-            .chain(self.command.get_args())
-            .map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''")));
-        let line = format!(
-            "stty rows 30 cols 100; exec {}",
-            quoted.collect::<Vec<_>>().join(" ")
-        );
-        let mut command = Command::new("script");
-        command
-            .args(["-qec", &line, "/dev/null"])
-            .env_clear()
+    pub fn on_terminal(self) -> Self {
+        let mut script = Command::new("script");
+        script.arg("-qec");
+        let mut wrapped = self.wrapped(script, |script, command| {
+            let quote =
+                |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
+            let words = std::iter::once(command.get_program()).chain(command.get_args());
+            let words: Vec<_> = words.map(quote).collect();
+            script
+                .arg(format!("stty rows 30 cols 100; exec {}", words.join(" ")))
+                .arg("/dev/null");
+        });
+        wrapped
+            .command
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm-256color")
+            .env("SHELL", "/bin/sh");
+        wrapped
+    }
+
+    /// `NAME=value` of the whole environment: what lies between may pass on less.
+    fn variables(&self) -> Vec<OsString> {
+        let set = self.command.get_envs();
+        set.filter_map(|(name, value)| {
+            let mut text = name.to_owned();
+            text.push("=");
+            text.push(value?);
+            Some(text)
+        })
+        .collect()
+    }
+
+    /// The command as an argument of another, in the same place and with the same environment.
+    fn wrapped(mut self, mut wrapper: Command, put: impl FnOnce(&mut Command, &Command)) -> Self {
+        put(&mut wrapper, &self.command);
+        if let Some(directory) = self.command.get_current_dir() {
+            wrapper.current_dir(directory);
+        }
+        wrapper.env_clear();
+        for (name, value) in self.command.get_envs() {
+            wrapper.env(name, value.unwrap_or_default());
+        }
+        wrapper
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Some(directory) = self.command.get_current_dir() {
-            command.current_dir(directory);
-        }
-        for (name, value) in self.command.get_envs() {
-            if let Some(value) = value
-                && name != "NO_COLOR"
-            {
-                command.env(name, value);
-            }
-        }
-        command
-            .env("TERM", "xterm-256color")
-            .env("SHELL", "/bin/sh");
-        self.command = command;
+        self.command = wrapper;
         self
     }
 
@@ -112,6 +145,10 @@ impl<'w> Capstan<'w> {
     }
 
     /// Starts it with its standard output read by another command, as in `capstan | head`.
+    #[expect(
+        clippy::zombie_processes,
+        reason = "what the reader makes of it is not looked at, and it ends with the test"
+    )]
     pub fn reader(mut self, reader: &mut Command) -> Running {
         let (output, input) = std::io::pipe().expect("a pipe can be made");
         let mut child = reader.stdin(output).spawn().expect("the reader runs");

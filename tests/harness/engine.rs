@@ -1,16 +1,24 @@
 //! The container engine, looked at from outside the binary under test.
 
+use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use crate::world::World;
 
 /// The label that every container made by capstan carries.
 const LABEL: &str = "io.capstan.run";
 
+/// How long the engine may need to forget a container whose removal it has begun.
+const FORGETTING: Duration = Duration::from_secs(10);
+
 /// A container engine that answers.
-#[derive(Clone, Copy)]
-pub struct Engine(());
+#[derive(Clone)]
+pub struct Engine {
+    /// `DOCKER_HOST` of its client; `None` for the one of the environment.
+    host: Option<String>,
+}
 
 impl Engine {
     /// The engine. Panics, saying what to do, if there is none: a test that needs one never passes without.
@@ -28,11 +36,48 @@ impl Engine {
             answers,
             "no container engine answers: run `make test`, or `tests/scripts/docker-engine` and `tests/scripts/images --test`"
         );
-        Self(())
+        Self { host: None }
+    }
+
+    /// The engine at an address, as `DOCKER_HOST` takes it.
+    pub fn at(host: impl Into<String>) -> Self {
+        Self {
+            host: Some(host.into()),
+        }
+    }
+
+    /// Whether it answers.
+    pub fn answers(&self) -> bool {
+        self.output(&["version", "--format", "{{.Server.Version}}"])
+            .1
+    }
+
+    /// Asserts that runs in this world have left nothing: no container, no directory of a run, no temporary file.
+    #[track_caller]
+    pub fn assert_nothing_left(&self, world: &World) {
+        // The engine lists a container for a moment after it has said that it is removed.
+        let deadline = Instant::now() + FORGETTING;
+        let mut containers = self.containers(world);
+        while !containers.is_empty() && Instant::now() < deadline {
+            containers = self.containers(world);
+        }
+        assert!(containers.is_empty(), "containers are left: {containers:?}");
+        for directory in [
+            world.home().join(".local/state/capstan/runs"),
+            world.root().join("tmp"),
+        ] {
+            let left: Vec<_> = fs::read_dir(&directory)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+                .collect();
+            assert!(left.is_empty(), "left behind: {left:?}");
+        }
     }
 
     /// Ids of the containers that capstan made for a world and that are still there, running or not.
-    pub fn containers(self, world: &World) -> Vec<String> {
+    pub fn containers(&self, world: &World) -> Vec<String> {
         let ids = self.docker(&[
             "ps",
             "--all",
@@ -52,7 +97,7 @@ impl Engine {
         arguments.extend(ids.lines());
         let root = world.root().to_string_lossy();
         // A container that is gone by now makes `inspect` fail, after it has told of the others.
-        output(&arguments)
+        self.output(&arguments)
             .0
             .lines()
             .filter(|line| line.contains(&*root))
@@ -62,38 +107,43 @@ impl Engine {
     }
 
     /// Whether the engine has an image.
-    pub fn has_image(self, name: &str) -> bool {
-        output(&["image", "inspect", "--format", "{{.Id}}", name]).1
+    pub fn has_image(&self, name: &str) -> bool {
+        self.output(&["image", "inspect", "--format", "{{.Id}}", name])
+            .1
     }
 
     /// Removes an image, if it is there.
-    pub fn remove_image(self, name: &str) {
+    pub fn remove_image(&self, name: &str) {
         if self.has_image(name) {
             self.docker(&["image", "rm", "--force", name]);
         }
     }
 
     /// Runs the engine's own client, asserts that it succeeds, and returns its standard output.
-    pub fn docker(self, arguments: &[&str]) -> String {
-        let (stdout, success, stderr) = output(arguments);
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        let (stdout, success, stderr) = self.output(arguments);
         assert!(success, "docker {arguments:?}: {stderr}");
         stdout
     }
-}
 
-/// Standard output, whether it succeeded, standard error.
-fn output(arguments: &[&str]) -> (String, bool, String) {
-    let output = Command::new("docker")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the docker client runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-    (
-        text(&output.stdout),
-        output.status.success(),
-        text(&output.stderr),
-    )
+    /// Standard output, whether it succeeded, standard error.
+    fn output(&self, arguments: &[&str]) -> (String, bool, String) {
+        let mut command = Command::new("docker");
+        if let Some(host) = &self.host {
+            command.env("DOCKER_HOST", host);
+        }
+        let output = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the docker client runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        (
+            text(&output.stdout),
+            output.status.success(),
+            text(&output.stderr),
+        )
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ bed_down() {
 	local status=$?
 	trap - EXIT
 	"$scripts/registry" stop || true
+	"$scripts/podman" stop || true
 	"$scripts/docker-engine" stop || true
 	exit "$status"
 }

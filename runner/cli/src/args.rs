@@ -99,7 +99,7 @@ pub(crate) struct Spec {
 
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    /// Batch spec; `-` reads it from standard input.
+    /// The same, as the other commands take it.
     #[arg(
         short = 'f',
         long = "file",
@@ -109,7 +109,7 @@ pub(crate) struct Validate {
     )]
     pub(crate) file: Option<PathBuf>,
 
-    /// The same, without a flag.
+    /// Batch spec; `-` reads it from standard input.
     #[arg(value_name = "SPEC")]
     pub(crate) positional: Option<PathBuf>,
 
@@ -127,8 +127,9 @@ pub(crate) struct Render {
     #[arg(value_name = "REPO")]
     pub(crate) repositories: Vec<String>,
 
-    #[command(flatten)]
-    pub(crate) settings: SettingFlags,
+    /// Directory of cached repositories.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<String>,
 
     /// Prints the rendering as JSON.
     #[arg(long)]

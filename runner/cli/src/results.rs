@@ -160,7 +160,7 @@ fn patch_path(repository: &str, branch: &str) -> PathBuf {
 /// `path`, with a number if it has been taken: `a/b` with branch `c` and `a` with branch `b/c` want the same file.
 fn unused(path: &Path, taken: &mut BTreeSet<PathBuf>) -> PathBuf {
     let numbered = (2..).map(|number| path.with_extension(format!("{number}.patch")));
-    let free = std::iter::once(path.to_owned())
+    let free = std::iter::once(path.to_path_buf())
         .chain(numbered)
         .find(|path| !taken.contains(path));
     let free = free.expect("there is always a next number");

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use capstan_core::glob::Glob;
 use capstan_core::source::{Diagnostic, Diagnostics};
-use capstan_core::spec::{self, BatchSpec, FieldError, ParseOptions, ResolvedMount, TemplateField};
-use capstan_core::template::{self, Template};
+use capstan_core::spec::{
+    self, BatchSpec, FieldError, MountError, ParseOptions, ResolvedMount, Spans, TemplateField,
+};
+use capstan_core::template::{self, Template, TemplateError};
 use capstan_core::yaml;
 
 use crate::failure::Failed;
@@ -82,7 +84,10 @@ impl From<LoadError> for Failed {
 impl Loaded {
     /// Version 3 is for servers only.
     pub(crate) fn refuse_version_3(self) -> Result<Self, Failed> {
-        self.spec.check_local_version().map_err(Failed::usage)?;
+        self.spec.check_local_version().map_err(|error| {
+            Failed::usage(error)
+                .hint("versions 1 and 2 run here; they have `container` in place of `image`")
+        })?;
         Ok(self)
     }
 }
@@ -98,8 +103,8 @@ pub(crate) fn load(file: &Path) -> Result<Loaded, LoadError> {
                 .map_err(|error| error.to_string())
         }),
     };
-    let spec = match spec::parse(&text, &options) {
-        Ok(parsed) => parsed.spec,
+    let parsed = match spec::parse(&text, &options) {
+        Ok(parsed) => parsed,
         Err(diagnostics) => {
             return Err(LoadError::Invalid(Problems {
                 name,
@@ -115,10 +120,23 @@ pub(crate) fn load(file: &Path) -> Result<Loaded, LoadError> {
     };
     let directory =
         fs_err::canonicalize(directory).map_err(|e| LoadError::Read(Failed::usage(e)))?;
-    let mounts = spec::check_mounts(&spec.steps, &directory, &|path| fs_err::canonicalize(path))
-        .map_err(|error| LoadError::Read(Failed::usage(error)))?;
+    let steps = &parsed.spec.steps;
+    let mounts = spec::check_mounts(steps, &directory, &|path| fs_err::canonicalize(path));
+    let mounts = match mounts {
+        Ok(mounts) => mounts,
+        Err(error) => {
+            return Err(match mount_problem(&parsed.spans, &error, &directory) {
+                Some(problem) => LoadError::Invalid(Problems {
+                    name,
+                    text,
+                    diagnostics: problem.into(),
+                }),
+                None => LoadError::Read(Failed::usage(error)),
+            });
+        }
+    };
     Ok(Loaded {
-        spec,
+        spec: parsed.spec,
         name,
         directory,
         mounts: mounts.into(),
@@ -130,16 +148,48 @@ fn check_template(field: &TemplateField<'_>) -> Result<(), FieldError> {
         spec::Scope::Step => template::Scope::Step,
         spec::Scope::Changeset => template::Scope::Changeset,
     };
-    match Template::parse(&field.name, field.text, scope) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(FieldError {
-            hint: error
-                .did_you_mean()
-                .map(|name| format!("did you mean `{name}`?")),
-            offset: offset(field.text, error.line(), error.column()),
-            message: error.to_string(),
-        }),
+    let template = Template::parse(&field.name, field.text, scope)
+        .map_err(|error| template_problem(field, &error, None))?;
+    let checked = template.check_keys(field.outputs.as_ref());
+    checked.map_err(|unknown| {
+        let instead = if unknown.known.is_empty() {
+            "no step before this one sets an output".to_owned()
+        } else {
+            format!("there is {}", unknown.known.join(", "))
+        };
+        template_problem(field, &unknown.error, Some(instead))
+    })
+}
+
+/// The problem that an error in a template is, with what it says to write instead, else with `hint`.
+fn template_problem(
+    field: &TemplateField<'_>,
+    error: &TemplateError,
+    hint: Option<String>,
+) -> FieldError {
+    let meant = error
+        .did_you_mean()
+        .map(|name| format!("did you mean `{name}`?"));
+    FieldError {
+        hint: meant.or(hint),
+        offset: offset(field.text, error.line(), error.column()),
+        message: error.to_string(),
     }
+}
+
+/// Points at the path of a mount that cannot be used; `None` if the spec is not to blame.
+fn mount_problem(spans: &Spans, error: &MountError, directory: &Path) -> Option<Diagnostic> {
+    let place = spans.nearest(&error.blames()?);
+    let directory = directory.display();
+    let hint = match error {
+        MountError::Missing { .. } => {
+            format!("relative paths start at the spec's directory, {directory}")
+        }
+        _ => format!(
+            "only what is in the spec's directory, {directory}, can be mounted; --mount shows other paths to every step"
+        ),
+    };
+    Some(Diagnostic::error("", error.to_string(), place).with_hint(hint))
 }
 
 /// The name for people, and the content.
@@ -163,6 +213,8 @@ fn read(file: &Path) -> Result<(String, Vec<u8>), Failed> {
             "cannot open file {name}: no such file or directory"
         ))
         .hint("name the batch spec with -f, or pipe it in with -f -")),
+        Err(_) if file.is_dir() => Err(Failed::usage(format!("{name} is a directory"))
+            .hint("name the batch spec in it, for example batch.yaml")),
         Err(error) => Err(Failed::usage(error)),
     }
 }

@@ -115,6 +115,34 @@ fn total(ended: &[Ended], applied: &[Applied], elapsed: Duration) -> String {
     text
 }
 
+/// Why a run with these ends is not a success, in the form of facts/batch-spec.md 1.1 and 3.11.
+pub(crate) fn error(ended: &[Ended], applied: &[Applied], interrupted: bool) -> String {
+    let mut errors = Vec::new();
+    for job in ended {
+        if let Outcome::Failed(failure) = &job.outcome {
+            let (name, message) = (&job.task.repository.name, &failure.message);
+            let log = job.log.as_ref().map_or_else(String::new, |log| {
+                format!(" (see {} for details)", log.display())
+            });
+            errors.push(format!("execution in {name} failed: {message}{log}"));
+        }
+    }
+    errors.extend(
+        applied
+            .iter()
+            .filter(|one| !one.is_ok())
+            .map(|one| anstream::adapter::strip_str(&one.to_string()).to_string()),
+    );
+    match errors.as_slice() {
+        _ if interrupted => "interrupted".to_owned(),
+        [only] => only.clone(),
+        all => {
+            let list: String = all.iter().map(|error| format!("\n\t* {error}")).collect();
+            format!("{} errors occurred:{list}", all.len())
+        }
+    }
+}
+
 /// `1 workspace`, `2 workspaces`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })

@@ -19,6 +19,9 @@ use tokio::sync::mpsc;
 
 use crate::fault::Fault;
 
+/// Where a step's script lies in its container. Shells put this path in front of their messages.
+pub const SCRIPT: &str = "/.capstan/script";
+
 /// An image that is present on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -186,6 +189,10 @@ pub trait Gated: Send + 'static {
         inputs: Inputs,
         output: mpsc::Sender<Chunk>,
     ) -> impl Future<Output = Result<Exit, Fault>> + Send;
+
+    /// The network mode by which other containers of the same task can share this one's network for as long as it
+    /// lives; `None` if they cannot, or should not because the user chose a network.
+    fn network(&self) -> Option<String>;
 
     /// Kills what runs and removes the container with all that was made for it.
     fn discard(self) -> impl Future<Output = ()> + Send;

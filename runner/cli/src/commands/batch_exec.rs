@@ -88,6 +88,15 @@ pub(super) async fn run(
         }
         Err(error) => return Err(Failed::usage(format_args!("{error}\n\n{}", usage()))),
     };
+    // Go refuses a value that is none with the flag it belongs to.
+    if let Some(text) = values.get("timeout").filter(|text| !text.is_empty()) {
+        duration(text).map_err(|error| {
+            Failed::usage(format_args!(
+                "invalid value {text:?} for flag -timeout: {error}\n\n{}",
+                usage()
+            ))
+        })?;
+    }
     execute(&values, config_file, environment)
         .await
         .map_err(|mut failed| {
@@ -259,9 +268,5 @@ fn read(path: &Path) -> Result<ExecInput, Failed> {
                 "failed to read workspace execution input file: {error}"
             ))
         })?;
-    exec_input::parse(&text).map_err(|error| {
-        Failed::run(format!(
-            "failed to read workspace execution input file: {error}"
-        ))
-    })
+    exec_input::parse(&text).map_err(Failed::run)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use capstan_engine::run::{Preview, StepPreview, preview};
 use owo_colors::OwoColorize as _;
 
-use crate::args::Render;
+use crate::args::{Render, SettingFlags};
 use crate::config::{Config, Environment};
 use crate::failure::{Exit, Failed};
 use crate::workplace::Tools;
@@ -17,7 +17,11 @@ pub(super) async fn run(
     environment: &Environment,
 ) -> Result<Exit, Failed> {
     let directory = std::env::current_dir().map_err(Failed::environment)?;
-    let config = Config::load(config_file, environment, &args.settings, &directory)?;
+    let flags = SettingFlags {
+        cache_dir: args.cache_dir.clone(),
+        ..SettingFlags::default()
+    };
+    let config = Config::load(config_file, environment, &flags, &directory)?;
     let loaded = spec_file::load(&args.spec.file)?;
     let tools = Tools::open(&config, environment).await?;
     let tell = |line: &str| tracing::info!("{line}");

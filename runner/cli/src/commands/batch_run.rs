@@ -77,6 +77,10 @@ fn parse(args: &Run, reporter: &dyn Reporter) -> Result<Loaded, Failed> {
             reporter.phase(Phase::ParsingFailed {
                 error: &failed.message,
             });
+            // All that upstream says at the end of a run with an invalid spec.
+            reporter.phase(Phase::Failed {
+                error: "exit code: 2",
+            });
         })?;
     reporter.phase(Phase::Parsed);
     Ok(loaded)
@@ -177,11 +181,13 @@ async fn execute(
         Vec::new()
     };
     summary::tell(&ended, &applied, args.output.as_deref(), begun.elapsed());
-    Ok(summary::exit(
-        &ended,
-        &applied,
-        workplace.cancel.is_cancelled(),
-    ))
+    let interrupted = workplace.cancel.is_cancelled();
+    let exit = summary::exit(&ended, &applied, interrupted);
+    if exit != Exit::Success {
+        let error = summary::error(&ended, &applied, interrupted);
+        reporter.phase(Phase::Failed { error: &error });
+    }
+    Ok(exit)
 }
 
 /// Fills in what is known of each job; returns how many are known to the end.

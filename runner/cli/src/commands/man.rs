@@ -22,6 +22,7 @@ pub(super) fn run(directory: Option<&Path>) -> Result<Exit, Failed> {
             let mut page = Vec::new();
             Man::new(Cli::command())
                 .render(&mut page)
+                .and_then(|()| settings(&mut page))
                 .map_err(Failed::environment)?;
             printer::result(&page).map_err(Failed::environment)?;
         }

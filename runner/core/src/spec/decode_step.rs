@@ -258,18 +258,26 @@ fn mount(decoder: &mut Decoder, at: At<'_>, prefix: &str) -> Option<Mount> {
         &["path", "mountpoint"],
         &["path", "mountpoint"],
     )?;
-    let mut part = |key| {
-        let text = decoder.text(&object, key)?;
-        if text.contains(',') {
-            let at = object.get(key)?;
-            let message = format!("{prefix} mount {key} contains invalid characters");
-            decoder.report(
-                Diagnostic::error("", message, at.node.span)
-                    .with_hint("the path must not contain a comma"),
-            );
-        }
-        Some(text)
-    };
+    let mut part =
+        |key| {
+            let text = decoder.text(&object, key)?;
+            if text.contains(',') {
+                let at = object.get(key)?;
+                let message = format!("{prefix} mount {key} contains invalid characters");
+                decoder.report(
+                    Diagnostic::error("", message, at.node.span)
+                        .with_hint("the path must not contain a comma"),
+                );
+            }
+            if key == "mountpoint" && !text.starts_with('/') {
+                let at = object.get(key)?;
+                let message = format!("{prefix} mount mountpoint {text:?} is not absolute");
+                decoder.report(Diagnostic::error("", message, at.node.span).with_hint(
+                    "the mountpoint is a path in the container and has to start with `/`",
+                ));
+            }
+            Some(text)
+        };
     let (path, mountpoint) = (part("path"), part("mountpoint"));
     Some(Mount {
         path: path?,

@@ -1,5 +1,7 @@
 //! The fields of a spec that hold templates and globs.
 
+use std::collections::BTreeSet;
+
 use super::{BatchSpec, EnvVar, Step};
 
 /// What a template can refer to (facts/batch-spec.md 2.1).
@@ -22,6 +24,8 @@ pub struct TemplateField<'a> {
     pub name: String,
     /// The template.
     pub text: &'a str,
+    /// The outputs that may be set when it is rendered; `None` if a server may set more (version 3).
+    pub outputs: Option<BTreeSet<&'a str>>,
 }
 
 /// A field that is a glob on repository names.
@@ -38,12 +42,23 @@ pub struct GlobField<'a> {
 impl BatchSpec {
     /// All templates, step by step, those of the changeset template last.
     pub fn templates(&self) -> impl Iterator<Item = TemplateField<'_>> {
-        let steps = self.steps.iter().enumerate();
-        let steps = steps.flat_map(|(index, step)| step.templates(&format!("steps.{index}")));
-        steps.chain(self.changeset_templates())
+        let known = self.version < 3;
+        let mut outputs = known.then(BTreeSet::new);
+        let mut fields = Vec::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            fields.extend(step.templates(&format!("steps.{index}"), &outputs));
+            if let Some(outputs) = &mut outputs {
+                outputs.extend(step.outputs.keys().map(String::as_str));
+            }
+        }
+        fields.extend(self.changeset_templates(&outputs));
+        fields.into_iter()
     }
 
-    fn changeset_templates(&self) -> Vec<TemplateField<'_>> {
+    fn changeset_templates<'a>(
+        &'a self,
+        outputs: &Option<BTreeSet<&'a str>>,
+    ) -> Vec<TemplateField<'a>> {
         let Some(template) = &self.changeset_template else {
             return Vec::new();
         };
@@ -64,6 +79,7 @@ impl BatchSpec {
                 scope: Scope::Changeset,
                 name: name.to_owned(),
                 text,
+                outputs: outputs.clone(),
             })
             .collect()
     }
@@ -92,33 +108,43 @@ impl BatchSpec {
 }
 
 impl Step {
-    /// The step's templates; `path` is the step's own.
-    pub fn templates(&self, path: &str) -> Vec<TemplateField<'_>> {
+    /// The step's templates; `path` is the step's own, `outputs` what the steps before it set.
+    fn templates<'a>(
+        &'a self,
+        path: &str,
+        outputs: &Option<BTreeSet<&'a str>>,
+    ) -> Vec<TemplateField<'a>> {
         let mut fields = Vec::new();
-        let mut add = |field: &str, name: &str, text| {
+        let mut outputs = outputs.clone();
+        let mut add = |field: &str, name: &str, text, outputs: &Option<BTreeSet<&'a str>>| {
             fields.push(TemplateField {
                 path: format!("{path}.{field}"),
                 scope: Scope::Step,
                 name: name.to_owned(),
                 text,
+                outputs: outputs.clone(),
             });
         };
         if let super::Condition::Text(text) = &self.if_ {
-            add("if", "step-condition", text.as_str());
+            add("if", "step-condition", text.as_str(), &outputs);
         }
-        add("container", "step-container", &self.container);
-        add("run", "step-run", &self.run);
+        add("container", "step-container", &self.container, &outputs);
+        add("run", "step-run", &self.run, &outputs);
         for var in &self.env.vars {
             if let EnvVar::Static { name, value } = var {
-                add(&format!("env.{name}"), name, value);
+                add(&format!("env.{name}"), name, value, &outputs);
             }
         }
         for (target, content) in &self.files {
-            add(&format!("files.{target}"), target, content);
+            add(&format!("files.{target}"), target, content, &outputs);
         }
         for (name, output) in &self.outputs {
             let field = format!("outputs.{name}.value");
-            add(&field, &format!("outputs-{name}"), &output.value);
+            add(&field, &format!("outputs-{name}"), &output.value, &outputs);
+            // They are set in this order, and see those before them.
+            if let Some(outputs) = &mut outputs {
+                outputs.insert(name);
+            }
         }
         fields
     }

@@ -26,12 +26,16 @@ pub enum MountError {
     Outside {
         /// Number of the step, from 1.
         step: usize,
+        /// Index of the mount in the step, from 0.
+        mount: usize,
     },
     /// There is nothing at the path.
     #[error("handling mount: step {step} mount path {path} does not exist")]
     Missing {
         /// Number of the step, from 1.
         step: usize,
+        /// Index of the mount in the step, from 0.
+        mount: usize,
         /// The path as written.
         path: String,
     },
@@ -40,6 +44,8 @@ pub enum MountError {
     Unreadable {
         /// Number of the step, from 1.
         step: usize,
+        /// Index of the mount in the step, from 0.
+        mount: usize,
         /// The path as written.
         path: String,
         /// What the system said.
@@ -53,6 +59,21 @@ pub enum MountError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl MountError {
+    /// Dotted path of the value that is to blame: `steps.0.mount.1.path`; `None` if it is no value of the spec.
+    #[must_use]
+    pub fn blames(&self) -> Option<String> {
+        match self {
+            Self::Outside { step, mount }
+            | Self::Missing { step, mount, .. }
+            | Self::Unreadable { step, mount, .. } => {
+                Some(format!("steps.{}.mount.{mount}.path", step - 1))
+            }
+            Self::Directory { .. } => None,
+        }
+    }
 }
 
 /// Resolves the mounts of all steps, the first failure wins.
@@ -78,7 +99,7 @@ pub fn check_mounts(
             let (step, path) = (index + 1, entry.path.clone());
             let written = Path::new(&entry.path);
             if leads_out(written) {
-                return Err(MountError::Outside { step });
+                return Err(MountError::Outside { step, mount });
             }
             match resolve(&root.join(written)) {
                 Ok(path) if path.starts_with(&root) => resolved.push(ResolvedMount {
@@ -86,19 +107,26 @@ pub fn check_mounts(
                     mount,
                     path,
                 }),
-                Ok(_) => return Err(MountError::Outside { step }),
+                Ok(_) => return Err(MountError::Outside { step, mount }),
                 // What is missing elsewhere is no business of the author's.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     let inside = !written.is_absolute()
                         || written.starts_with(&root)
                         || written.starts_with(spec_dir);
                     return Err(if inside {
-                        MountError::Missing { step, path }
+                        MountError::Missing { step, mount, path }
                     } else {
-                        MountError::Outside { step }
+                        MountError::Outside { step, mount }
                     });
                 }
-                Err(source) => return Err(MountError::Unreadable { step, path, source }),
+                Err(source) => {
+                    return Err(MountError::Unreadable {
+                        step,
+                        mount,
+                        path,
+                        source,
+                    });
+                }
             }
         }
     }

@@ -66,6 +66,12 @@ pub fn parse(text: &[u8], options: &ParseOptions<'_>) -> Result<Parsed, Diagnost
         decoder.wrong_type_hint(&at, "object", hint);
         return Err(decoder.problems);
     }
+    if !matches!(root.kind, Kind::Map(_)) {
+        let at = decoder.root(&root);
+        let hint = "a batch spec is made of fields, for example `name: my-change`";
+        decoder.wrong_type_hint(&at, "object", hint);
+        return Err(decoder.problems);
+    }
     let spec = decode::spec(&mut decoder, &root);
     let Decoder {
         mut problems,

@@ -52,6 +52,40 @@ impl Variable {
         }
     }
 
+    /// The keys that it always has, sorted; `None` if they differ from run to run, or it has none.
+    pub(super) fn keys(self, scope: Scope) -> Option<&'static [&'static str]> {
+        const STEP: &[&str] = &[
+            "added_files",
+            "deleted_files",
+            "modified_files",
+            "renamed_files",
+            "stderr",
+            "stdout",
+        ];
+        Some(match (self, scope) {
+            (Self::Repository, _) => &["branch", "name", "search_result_paths"],
+            (Self::BatchChange, _) => &["description", "name"],
+            (Self::Steps, Scope::Step) => &[
+                "added_files",
+                "deleted_files",
+                "modified_files",
+                "path",
+                "renamed_files",
+                "stderr",
+                "stdout",
+            ],
+            (Self::Steps, Scope::Changeset) => &[
+                "added_files",
+                "deleted_files",
+                "modified_files",
+                "path",
+                "renamed_files",
+            ],
+            (Self::PreviousStep | Self::Step, _) => STEP,
+            (Self::BatchChangeLink | Self::Outputs, _) => return None,
+        })
+    }
+
     fn is_in(self, scope: Scope) -> bool {
         match self {
             Self::BatchChangeLink => scope == Scope::Changeset,
@@ -79,6 +113,8 @@ pub struct Reference {
     pub variable: Variable,
     /// The first key asked of it, as in `repository.name`; `None` if it is used as a whole.
     pub key: Option<String>,
+    /// The byte of the text where it starts.
+    pub offset: usize,
 }
 
 impl Reference {

@@ -16,6 +16,7 @@ mod escape;
 mod eval;
 mod float;
 mod functions;
+mod keys;
 mod lexer;
 mod number;
 mod parser;
@@ -32,6 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use context::{Reference, Variable};
 pub use error::TemplateError;
+pub use keys::UnknownKey;
 pub use partial::{StaticCondition, StaticVars, condition, static_text};
 
 use crate::changed_files::ChangedFiles;
@@ -108,6 +110,7 @@ pub enum Scope {
 pub struct Template {
     name: String,
     text: String,
+    scope: Scope,
     /// By name; the text itself has the template's own.
     trees: BTreeMap<String, ast::Tree>,
     references: BTreeSet<Reference>,
@@ -123,6 +126,7 @@ impl Template {
         Ok(Self {
             name: name.to_owned(),
             text: text.to_owned(),
+            scope,
             trees,
             references,
         })

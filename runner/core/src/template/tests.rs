@@ -777,11 +777,13 @@ fn references_tell_what_is_final_before_steps() {
         [
             Reference {
                 variable: Variable::Repository,
-                key: Some("name".to_owned())
+                key: Some("name".to_owned()),
+                offset: 18,
             },
             Reference {
                 variable: Variable::Outputs,
-                key: None
+                key: None,
+                offset: 10,
             },
         ]
     );

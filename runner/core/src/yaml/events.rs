@@ -241,7 +241,9 @@ fn explain(info: &str) -> (String, Option<&'static str>) {
         Some("text that contains `: ` has to be quoted; or the line is indented too far")
     } else if info.contains("unexpected character") {
         Some("text that starts with this character has to be quoted")
-    } else if info.contains("quoted scalar") && info.contains("end of stream") {
+    } else if info.contains("quoted scalar")
+        && (info.contains("end of stream") || info.contains("invalid indentation"))
+    {
         Some("a quote is not closed")
     } else if info.contains("did not find expected key") || info.contains("simple key expected") {
         Some("check the indentation, and that every key is followed by `: `")

@@ -93,7 +93,9 @@ impl<'a> Expander<'a> {
             self.text_left -= text;
             return Ok(());
         };
-        Err(Diagnostic::error("", problem, raw.span))
+        Err(Diagnostic::error("", problem, raw.span).with_hint(
+            "a document this large or this nested is refused; write less of it with anchors and aliases",
+        ))
     }
 
     fn map(&mut self, pairs: &[usize], depth: usize) -> Result<Vec<Entry>, Diagnostic> {

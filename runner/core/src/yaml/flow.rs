@@ -103,7 +103,7 @@ mod tests {
             (
                 "left of a block scalar",
                 format!("x: |\n            a\n{indented}"),
-                Some(19),
+                Some(20),
             ),
             (
                 "not a block scalar's content",

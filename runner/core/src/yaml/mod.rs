@@ -170,15 +170,10 @@ impl std::error::Error for YamlError {}
 /// and more than 512 KiB in brackets.
 pub fn load(text: &[u8]) -> Result<Option<Node>, YamlError> {
     if text.len() > MAX_BYTES {
-        let message = format!(
-            "the document has {} bytes, more than the {} MiB that are read",
-            text.len(),
-            MAX_BYTES >> 20
-        );
-        return Err(YamlError::syntax(Diagnostic::error(
-            "",
-            message,
-            Span::default(),
+        let message = format!("the document is larger than {} MiB", MAX_BYTES >> 20);
+        let problem = Diagnostic::error("", message, Span::default());
+        return Err(YamlError::syntax(problem.with_hint(
+            "keep long texts and scripts in files beside the spec, and show them to steps with `mount`",
         )));
     }
     let places = place::Places::new(text).map_err(YamlError::syntax)?;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::creation::directory;
 use super::ending::Watch;
-use super::failure::{explain, fault, is_missing, lost, within};
+use super::failure::{explain, fault, is_missing, lost, refusal, within};
 use super::gate::{OPEN, environment_file};
 use super::marker::{Cut, Cutter, Token};
 use super::sandbox::{Made, Shared};
@@ -338,6 +338,12 @@ impl Gated for Container {
         self.run(inputs, output).await
     }
 
+    fn network(&self) -> Option<String> {
+        let made = self.made.as_ref()?;
+        let chosen = self.preparation.network.is_some();
+        (!chosen).then(|| format!("container:{}", made.remains.id))
+    }
+
     async fn discard(mut self) {
         let Some(made) = &mut self.made else {
             return;
@@ -350,18 +356,21 @@ impl Gated for Container {
                 .docker
                 .api
                 .kill_container(&made.remains.id, options);
-            let killed = tokio::time::timeout(NOTICE, kill).await;
-            match (&made.running.watch, killed) {
-                (Some(watch), _) => {
+            let reached = match tokio::time::timeout(NOTICE, kill).await {
+                Ok(Ok(())) => true,
+                // Refused, because it has ended by itself.
+                Ok(Err(error)) => refusal(&error).is_some(),
+                Err(_) => false,
+            };
+            match &made.running.watch {
+                Some(watch) if reached => {
                     let _ = tokio::time::timeout(NOTICE, watch.ended()).await;
                 }
-                (None, Ok(Ok(()))) => {
-                    let _ = self
-                        .shared
-                        .exit_code(&made.remains.id, "stopping a step")
-                        .await;
+                None if reached => {
+                    let id = &made.remains.id;
+                    let _ = self.shared.exit_code(id, "stopping a step").await;
                 }
-                (None, _) => {}
+                _ => {}
             }
         }
     }

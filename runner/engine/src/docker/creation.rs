@@ -78,8 +78,8 @@ pub(super) fn body(
             User::Root => Some("0:0".to_owned()),
             User::Image => None,
         },
-        // The gate goes to the step's directory; before that the container stands outside the workspace.
-        working_dir: Some("/".to_owned()),
+        // The gate goes on to the step's directory, which may not exist yet.
+        working_dir: Some(WORK.to_owned()),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),

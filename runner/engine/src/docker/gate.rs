@@ -11,9 +11,6 @@ use tempfile::TempDir;
 use crate::fault::Fault;
 use crate::sandbox::Inputs;
 
-/// Path of the step's script inside the container. Shells put it in front of their messages.
-pub const SCRIPT: &str = "/.capstan/script";
-
 /// Where the control directory is mounted.
 pub(super) const MOUNT: &str = "/.capstan";
 

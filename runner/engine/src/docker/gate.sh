@@ -34,9 +34,12 @@ if [ -z "$1" ]; then
   exit 1
 fi
 
-# The shell's own remarks ("Killed") go nowhere; the script's standard error is the real one.
-{ "$@" /.capstan/script </dev/null 2>&3 3>&-; } 3>&2 2>/dev/null
+# The shell's own remarks ("Killed") go nowhere; the script's standard error is the real one. The subshell makes
+# sure that the shell does not have it while it waits.
+exec 3>&2 2>/dev/null
+(exec "$@" /.capstan/script) </dev/null 2>&3 3>&-
 set -- "$?"
+exec 2>&3 3>&-
 echo "$CAPSTAN_GATE$1"
 echo "$CAPSTAN_GATE$1" >&2
 exit "$1"

@@ -24,8 +24,8 @@ const INSPECT: Duration = Duration::from_secs(30);
 /// Name and platform.
 type Key = (String, Option<String>);
 
-/// What came of the first look for an image; all others wait for it.
-type Known = Arc<OnceCell<Result<Image, Fault>>>;
+/// What came of looking for an image, once somebody has looked.
+type Answer = Arc<OnceCell<Result<Image, Fault>>>;
 
 /// The images of one process. What was found for a name, a failure included, is kept.
 pub struct Images {
@@ -34,7 +34,7 @@ pub struct Images {
     credentials: Credentials,
     progress: Progress,
     pulls: Semaphore,
-    known: Mutex<HashMap<Key, Known>>,
+    known: Mutex<HashMap<Key, Answer>>,
 }
 
 impl Images {

@@ -27,7 +27,6 @@ pub use connect::{Docker, Environment};
 pub use container::Container;
 pub use credentials::Credentials;
 pub use engine::DockerEngine;
-pub use gate::SCRIPT;
 pub use image::Images;
 pub use info::EngineInfo;
 pub use pull::{Progress, PullProgress};

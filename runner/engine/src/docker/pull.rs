@@ -65,7 +65,7 @@ fn reason(text: &str) -> Reason {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if is_disk_full(&text) {
         Reason::DiskFull
-    } else if has(&["toomanyrequests", "too many requests", "429"]) {
+    } else if has(&["toomanyrequests", "too many requests", "http 429"]) {
         Reason::RateLimited
     } else if has(&[
         "no matching manifest",
@@ -75,8 +75,9 @@ fn reason(text: &str) -> Reason {
     } else if has(&[
         "no basic auth",
         "unauthorized",
-        "401",
-        "403",
+        "http 401",
+        "http 403",
+        "403 forbidden",
         "incorrect username",
         "authentication required",
     ]) {
@@ -88,6 +89,7 @@ fn reason(text: &str) -> Reason {
         "name unknown",
         "name_unknown",
         "does not exist",
+        "http 404",
     ]) && !has(&["status: 5", "status code 5"])
     {
         Reason::Missing
@@ -111,6 +113,7 @@ fn reason(text: &str) -> Reason {
         "http status: 5",
         "status code 5",
         "status 5",
+        "http 50",
         "connection reset",
         "unexpected eof",
         "broken pipe",

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::query_parameters::{AttachContainerOptions, CreateContainerOptions};
+use tokio::sync::oneshot;
 
 use super::connect::Docker;
 use super::container::{Arrival, Container, Running};
@@ -131,12 +132,14 @@ impl Shared {
     ) -> Result<Made, Fault> {
         let shared = Arc::clone(self);
         let preparation = Arc::clone(preparation);
-        let task = async move { shared.make_here(&preparation).await };
-        self.removals
-            .tasks
-            .spawn_on(task, &self.removals.runtime)
+        let (sender, receiver) = oneshot::channel();
+        // What nobody receives is dropped, and so removed, before the task counts as over.
+        let task = async move { drop(sender.send(shared.make_here(&preparation).await)) };
+        let removals = &self.removals;
+        removals.tasks.spawn_on(task, &removals.runtime);
+        receiver
             .await
-            .map_err(|error| Fault::environment(format!("making a container: {error}")))?
+            .map_err(|_| Fault::environment("making a container was cut short"))?
     }
 
     async fn make_here(&self, preparation: &Preparation) -> Result<Made, Fault> {
@@ -238,24 +241,23 @@ impl Shared {
             stderr: true,
             ..AttachContainerOptions::default()
         };
-        let attached = within(
-            REQUEST,
-            "attaching to a container",
-            api.attach_container(&remains.id, Some(options)),
-        )
-        .await?;
         let starting = format!("starting a container of image {image:?}");
-        match tokio::time::timeout(REQUEST, api.start_container(&remains.id, None)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                return Err(match refusal(&error) {
-                    Some((_, text)) if init && names_init(text) => Attempt::NoInit,
-                    Some((_, text)) => self.start_failure(preparation, interpreter, text),
-                    None => Attempt::Failed(lost(&starting, &explain(&error))),
-                });
-            }
-            Err(_) => return Err(lost(&starting, "no answer in time").into()),
-        }
+        let failed = |error: &bollard::errors::Error| match refusal(error) {
+            Some((_, text)) if init && names_init(text) => Attempt::NoInit,
+            Some((_, text)) => self.start_failure(preparation, interpreter, text),
+            None => Attempt::Failed(lost(&starting, &explain(error))),
+        };
+        let slow = |_| lost(&starting, "no answer in time");
+        // Podman starts the process when somebody attaches, so either request may fail for the same reasons.
+        let attach = api.attach_container(&remains.id, Some(options));
+        let attached = tokio::time::timeout(REQUEST, attach)
+            .await
+            .map_err(slow)?
+            .map_err(|error| failed(&error))?;
+        tokio::time::timeout(REQUEST, api.start_container(&remains.id, None))
+            .await
+            .map_err(slow)?
+            .map_err(|error| failed(&error))?;
 
         let mut running = Running::new(attached, &token);
         let arrival = tokio::time::timeout(READY, running.until_ready())

@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bollard::errors::Error;
 use bollard::query_parameters::ListContainersOptions;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::creation::{RUN, STATE};
-use super::failure::within;
+use super::failure::fault;
 use super::removal::remove;
 use super::sandbox::DockerSandbox;
 use crate::fault::Fault;
-
-const LIST: Duration = Duration::from_secs(30);
 
 impl DockerSandbox {
     /// Removes the containers of this state directory whose run is dead; tells how many.
@@ -46,12 +45,16 @@ impl DockerSandbox {
             ..ListContainersOptions::default()
         };
         let api = &self.shared.docker.api;
-        let found = within(
-            LIST,
-            "listing containers",
-            api.list_containers(Some(options)),
-        )
-        .await?;
+        let mut found = api.list_containers(Some(options.clone())).await;
+        for _ in 0..10 {
+            // Podman before 4.4 calls a container that has just ended by a state that Docker does not have.
+            if !matches!(found, Err(Error::JsonDataError { .. })) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            found = api.list_containers(Some(options.clone())).await;
+        }
+        let found = found.map_err(|error| fault("listing containers", &error))?;
         let run = |labels: Option<HashMap<String, String>>| labels?.remove(RUN);
         Ok(found
             .into_iter()

@@ -36,6 +36,7 @@ pub fn discover(path: &Path) -> Result<LocalRepository, Fault> {
     let start = fs_err::canonicalize(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             Fault::workspace(format!("repository {shown} does not exist"))
+                .hint("name a directory that holds a git repository, or a git URL")
         }
         _ => Fault::workspace(format!("repository {shown} cannot be read: {error}")),
     })?;

@@ -64,7 +64,8 @@ impl Source {
             None => (argument, None),
         };
         if !is_url(location)? {
-            return Ok(Self::Local(directory.join(argument)));
+            // Through its components, which leaves out `.`.
+            return Ok(Self::Local(directory.join(argument).components().collect()));
         }
         let malformed = |reason| SourceError::Malformed {
             url: displayed(location),

@@ -4,12 +4,13 @@
 //! going, tells everything that happens to a [`Report`], and returns one [`Finished`] per job, in the
 //! order of the jobs. It decides nothing about people: texts on a terminal, files and exit codes are the caller's.
 
-mod ahead;
 mod capture;
+mod containers;
 mod duration;
 mod failure;
 mod lookup;
 mod mounts;
+mod ownership;
 mod prepare;
 mod preview;
 mod render;
@@ -188,3 +189,8 @@ impl<E: Engine> Runner<E> {
         schedule::run(self, jobs, parallel, fail_fast).await
     }
 }
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

@@ -3,92 +3,140 @@
 use std::collections::BTreeMap;
 
 use capstan_core::spec::Condition;
-use capstan_core::template::StepContext;
+use capstan_core::template::{StepContext, is_true};
 
+use super::containers::Order;
+use super::render;
 use super::task::Progress;
-use super::{Runner, render};
 use crate::fault::Fault;
-use crate::sandbox::{BindMount, Engine, Image, Preparation};
+use crate::sandbox::{BindMount, Engine, Preparation};
+
+/// Makes ready the step `index`, which is due, and as many of those after it as the settings allow.
+///
+/// It is called while the workspace is still being laid out. What cannot be rendered is told when the step is prepared.
+pub(super) fn first<E: Engine>(
+    progress: &mut Progress<'_, E>,
+    index: usize,
+    context: &StepContext,
+) -> Result<(), Fault> {
+    let step = &progress.job.task.steps[index];
+    let image = render::container(step, index + 1, context);
+    let env = render::container_environment(step, &progress.job.outer_environment, context);
+    if let (Ok(image), Ok(env)) = (image, env) {
+        start(progress, index, image, env)?;
+        look_ahead(progress, index)?;
+    }
+    Ok(())
+}
 
 /// Makes ready as many of the steps after `current` as the settings allow, as far as it is already certain what
 /// their containers are made of.
 ///
 /// A step whose container depends on what earlier steps do ends the look ahead: what comes
 /// after it is not due soon. A step that `if` may still turn off is prepared, and discarded if so.
-pub(super) async fn look_ahead<E: Engine>(progress: &mut Progress<'_, E>, current: usize) {
+pub(super) fn look_ahead<E: Engine>(
+    progress: &mut Progress<'_, E>,
+    current: usize,
+) -> Result<(), Fault> {
+    let ahead = progress.runner.settings.prepare_ahead;
+    if ahead == 0 {
+        return Ok(());
+    }
     let context = render::context(&progress.job.task, None);
-    let count = progress.job.task.steps.len();
-    for step in current + 1..count {
-        if progress.ahead.count_after(current) >= progress.runner.settings.prepare_ahead {
-            return;
+    hold_network(progress, current, &context)?;
+    for step in current + 1..progress.job.task.steps.len() {
+        if progress.containers.count_after(current) >= ahead {
+            break;
         }
-        if progress.ahead.has(step) {
+        if progress.containers.has(step) {
             continue;
         }
-        match early(progress, step, &context).await {
-            Early::Ready(preparation) => progress.ahead.start(step, *preparation),
+        match early(progress, step, &context) {
+            Early::Known { image, env } => start(progress, step, image, env)?,
             Early::Skipped => {}
-            Early::Unknown => return,
+            Early::Unknown => break,
         }
     }
+    Ok(())
 }
 
+/// Fewest steps, the current one counted, for which a network of their own pays.
+const SHARING_PAYS: usize = 3;
+
+/// Has the container of the last step that is certain to be due hold the network for those before it.
+fn hold_network<E: Engine>(
+    progress: &mut Progress<'_, E>,
+    current: usize,
+    context: &StepContext,
+) -> Result<(), Fault> {
+    if progress.containers.has_holder() || progress.runner.settings.network.is_some() {
+        return Ok(());
+    }
+    let first = current + SHARING_PAYS - 1;
+    for step in (first..progress.job.task.steps.len()).rev() {
+        if progress.containers.has(step) {
+            return Ok(());
+        }
+        if let Early::Known { image, env } = early(progress, step, context) {
+            let order = order(progress, step, image, env)?;
+            progress.containers.start_holder(step, order);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// What is certain of a step's container before the steps before it ran.
 enum Early {
-    Ready(Box<Preparation>),
+    Known {
+        image: String,
+        env: BTreeMap<String, String>,
+    },
     Skipped,
     Unknown,
 }
 
-async fn early<E: Engine>(
+fn early<E: Engine>(progress: &Progress<'_, E>, index: usize, context: &StepContext) -> Early {
+    let step = &progress.job.task.steps[index];
+    let is_skipped = match &step.if_ {
+        Condition::Absent => false,
+        Condition::Bool(runs) => !runs,
+        Condition::Text(text) => {
+            !text.is_empty()
+                && render::early_text("step-condition", text, context)
+                    .is_some_and(|rendered| !is_true(&rendered))
+        }
+    };
+    if is_skipped {
+        return Early::Skipped;
+    }
+    let image = render::early_container(step, index + 1, context);
+    let env = render::early_environment(step, &progress.job.outer_environment, context);
+    match (image, env) {
+        (Some(image), Some(env)) => Early::Known { image, env },
+        _ => Early::Unknown,
+    }
+}
+
+/// Starts to make the container of a step.
+pub(super) fn start<E: Engine>(
     progress: &mut Progress<'_, E>,
     index: usize,
-    context: &StepContext,
-) -> Early {
-    let step = &progress.job.task.steps[index];
-    match &step.if_ {
-        Condition::Bool(false) => return Early::Skipped,
-        Condition::Text(text) if !text.is_empty() => {
-            match render::early_text("step-condition", text, context) {
-                Some(rendered) if !capstan_core::template::is_true(&rendered) => {
-                    return Early::Skipped;
-                }
-                _ => {}
-            }
-        }
-        _ => {}
-    }
-    let Some(name) = render::early_text("step-container", &step.container, context) else {
-        return Early::Unknown;
-    };
-    let Some(env) = render::early_environment(step, &progress.job.outer_environment, context)
-    else {
-        return Early::Unknown;
-    };
-    // Errors are told when the step is due: it may never be.
-    let Ok(image) = image(progress.runner, &name).await else {
-        return Early::Unknown;
-    };
-    match preparation(progress, index, image, env) {
-        Ok(preparation) => Early::Ready(Box::new(preparation)),
-        Err(_) => Early::Unknown,
-    }
+    image: String,
+    env: BTreeMap<String, String>,
+) -> Result<(), Fault> {
+    let order = order(progress, index, image, env)?;
+    progress.containers.start(index, order);
+    Ok(())
 }
 
-/// The image of this name, pulled if need be.
-pub(super) async fn image<E: Engine>(runner: &Runner<E>, name: &str) -> Result<Image, Fault> {
-    runner
-        .engine
-        .image(name, runner.settings.platform.as_deref())
-        .await
-}
-
-/// What the container of a step is made of.
-pub(super) fn preparation<E: Engine>(
+/// What a step's container is made from.
+fn order<E: Engine>(
     progress: &Progress<'_, E>,
     index: usize,
-    image: Image,
+    image: String,
     env: BTreeMap<String, String>,
-) -> Result<Preparation, Fault> {
+) -> Result<Order, Fault> {
     let task = &progress.job.task;
     let step = &task.steps[index];
     let settings = &progress.runner.settings;
@@ -100,18 +148,29 @@ pub(super) fn preparation<E: Engine>(
     } else {
         format!(":{}", task.path)
     };
-    Ok(Preparation {
-        purpose: format!("{}{place} step {}", task.repository.name, index + 1),
+    let purpose = format!("{}{place} step {}", task.repository.name, index + 1);
+    let workspace = progress.workspace()?.root().to_path_buf();
+    let directory = task.path.clone();
+    let files = step.files.keys().cloned().collect();
+    let (user, limits) = (settings.user, settings.limits.clone());
+    let (network, platform) = (settings.network.clone(), settings.platform.clone());
+    Ok(Order {
         image,
-        user: settings.user,
-        workspace: progress.workspace()?.root().to_path_buf(),
-        directory: task.path.clone(),
+        platform: platform.clone(),
         env,
-        files: step.files.keys().cloned().collect(),
-        mounts,
-        limits: settings.limits.clone(),
-        network: settings.network.clone(),
-        platform: settings.platform.clone(),
+        preparation: Box::new(move |image, env| Preparation {
+            purpose,
+            image,
+            user,
+            workspace,
+            directory,
+            env,
+            files,
+            mounts,
+            limits,
+            network,
+            platform,
+        }),
     })
 }
 

@@ -4,11 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_core::environment::resolve_environment;
 use capstan_core::result::StepResult;
-use capstan_core::spec::{Condition, EnvVar, Step};
+use capstan_core::spec::{Condition, EnvVar, OutputFormat, Step};
 use capstan_core::task::Task;
 use capstan_core::template::{
     RepositoryVars, Scope, StepContext, StepVars, Template, TemplateError, is_true,
 };
+
+use crate::sandbox::can_be_set_late;
+use crate::workspace::VISIBLE_GIT_ENVIRONMENT;
+
+/// How much of a value is shown in a message, in characters.
+const MAX_SHOWN: usize = 60;
 
 /// Which field a template stands in; decides the text before its errors (facts/batch-spec.md 2.9).
 #[derive(Debug, Clone, Copy)]
@@ -104,40 +110,87 @@ pub(super) fn script(step: &Step, context: &StepContext) -> Result<String, Strin
 }
 
 /// The environment: static and forwarded variables, every value rendered.
+///
+/// A forwarded value that is no template does not show up in the error: it may be a secret.
 pub(super) fn environment(
     step: &Step,
     outer: &BTreeMap<String, String>,
     context: &StepContext,
 ) -> Result<BTreeMap<String, String>, String> {
+    let forwarded = forwarded(step);
     resolve(step, outer)
         .into_iter()
         .map(|(name, value)| {
-            let rendered = render(Field::Env, &name, &value, context)?;
+            let rendered = render(Field::Env, &name, &value, context).map_err(|error| {
+                if forwarded.contains(name.as_str()) {
+                    format!(
+                        "parsing step environment: the value of the forwarded variable {name} is rendered as \
+                         a template, and fails; it is not shown here"
+                    )
+                } else {
+                    error
+                }
+            })?;
             Ok((name, rendered))
         })
         .collect()
 }
 
+/// [`environment`] with what containers get besides.
+pub(super) fn container_environment(
+    step: &Step,
+    outer: &BTreeMap<String, String>,
+    context: &StepContext,
+) -> Result<BTreeMap<String, String>, String> {
+    let mut env = environment(step, outer, context)?;
+    env.extend(visible_git(step));
+    Ok(env)
+}
+
+/// The variables with which git accepts the workspace whoever owns it: all of them, or none for a step
+/// that sets one itself, as they only make sense together.
+pub(super) fn visible_git(step: &Step) -> BTreeMap<String, String> {
+    let is_ours = |name: &str| {
+        VISIBLE_GIT_ENVIRONMENT
+            .iter()
+            .any(|(ours, _)| *ours == name)
+    };
+    let sets_one = step.env.vars.iter().any(|variable| match variable {
+        EnvVar::Forwarded { name } | EnvVar::Static { name, .. } => is_ours(name),
+    });
+    if sets_one {
+        return BTreeMap::new();
+    }
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    VISIBLE_GIT_ENVIRONMENT.map(owned).into()
+}
+
 /// The part of the environment whose values do not depend on what earlier steps did.
 ///
-/// `None` if a value that does has a name which cannot be set late. Values that do not render are left out:
-/// the error belongs to the moment the step is due.
+/// With what containers get besides. `None` if a value that does has a name which cannot be set late.
+/// Values that do not render are left out: the error belongs to the moment the step is due.
 pub(super) fn early_environment(
     step: &Step,
     outer: &BTreeMap<String, String>,
     context: &StepContext,
 ) -> Option<BTreeMap<String, String>> {
-    let mut early = BTreeMap::new();
+    let mut early = visible_git(step);
     for (name, value) in resolve(step, outer) {
         match early_text(&name, &value, context) {
             Some(rendered) => {
                 early.insert(name, rendered);
             }
-            None if crate::sandbox::can_be_set_late(&name) => {}
+            None if can_be_set_late(&name) => {}
             None => return None,
         }
     }
     Some(early)
+}
+
+/// The image's name, if that is already certain before the steps before it ran. `number` counts from 1.
+pub(super) fn early_container(step: &Step, number: usize, context: &StepContext) -> Option<String> {
+    early_text("step-container", &step.container, context)?;
+    container(step, number, context).ok()
 }
 
 /// The text a template renders to, if that is already certain before the steps before it ran.
@@ -163,20 +216,43 @@ pub(super) fn files(
         .collect()
 }
 
+/// An output that could not be set: the message, and what to do.
+pub(super) type OutputFailure = (String, Option<String>);
+
 /// Sets the step's outputs in `context`, in the order of their names; each sees those before it.
-pub(super) fn set_outputs(step: &Step, context: &mut StepContext) -> Result<(), String> {
+pub(super) fn set_outputs(step: &Step, context: &mut StepContext) -> Result<(), OutputFailure> {
     for (name, output) in &step.outputs {
         let text = render(
             Field::Outputs,
             &format!("outputs-{name}"),
             &output.value,
             context,
-        )?;
-        let value = capstan_core::output::decode(output.format, &text)
-            .map_err(|error| format!("setting step outputs: {error}"))?;
+        )
+        .map_err(|error| (error, None))?;
+        let value = capstan_core::output::decode(output.format, &text).map_err(|error| {
+            let hint = undecodable(name, output.format, &text);
+            (format!("setting step outputs: {error}"), Some(hint))
+        })?;
         context.outputs.insert(name.clone(), value);
     }
     Ok(())
+}
+
+/// What is known of a text that is not in the format it was declared to be in.
+fn undecodable(name: &str, format: Option<OutputFormat>, text: &str) -> String {
+    let format = match format {
+        Some(OutputFormat::Json) => "json",
+        Some(OutputFormat::Yaml) => "yaml",
+        None | Some(OutputFormat::Text) => "text",
+    };
+    let mut shown: String = text.trim_end().chars().take(MAX_SHOWN).collect();
+    if shown.len() < text.trim_end().len() {
+        shown.push('…');
+    }
+    if shown.is_empty() {
+        return format!("the output {name:?} is declared as {format}, but its value is empty");
+    }
+    format!("the output {name:?} is declared as {format}, but its value is {shown:?}")
 }
 
 fn render(field: Field, name: &str, text: &str, context: &StepContext) -> Result<String, String> {

@@ -1,11 +1,13 @@
 //! Many tasks side by side.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::failure::{Cause, Failure};
+use super::report::Reported;
 use super::{Finished, Job, Outcome, Runner, task};
 use crate::fault::Fault;
 use crate::sandbox::Engine;
@@ -18,33 +20,35 @@ pub(super) async fn run<E: Engine>(
 ) -> Vec<Finished> {
     // Stopping the run's own tasks must not cancel what the caller's token covers besides.
     let stop = runner.cancel.child_token();
-    let mut finished: Vec<Option<Finished>> = Vec::new();
-    finished.resize_with(jobs.len(), || None);
+    let mut finished = BTreeMap::new();
     let mut waiting = jobs.into_iter().enumerate();
     let mut running = JoinSet::new();
+    let mut index_of = HashMap::new();
     loop {
         while running.len() < parallel.max(1)
             && let Some((index, job)) = waiting.next()
         {
             let (runner, stop) = (Arc::clone(runner), stop.clone());
-            running.spawn(async move { (index, task::run(&runner, index, &job, &stop).await) });
+            let task = running.spawn(async move { task::run(&runner, index, &job, &stop).await });
+            index_of.insert(task.id(), index);
         }
-        match running.join_next().await {
-            None => break,
-            Some(Ok((index, one))) => {
-                if ends_the_run(&one.outcome, fail_fast) {
-                    stop.cancel();
-                }
-                finished[index] = Some(one);
-            }
-            // A task that panicked has no index; its place is filled below.
-            Some(Err(error)) => tracing::error!(%error, "a task ended abnormally"),
+        let Some(ended) = running.join_next_with_id().await else {
+            break;
+        };
+        let (id, one) = match ended {
+            Ok((id, one)) => (id, Ok(one)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let Some(index) = index_of.remove(&id) else {
+            continue;
+        };
+        let one = one.unwrap_or_else(|error| abnormal(runner, index, &error));
+        if ends_the_run(&one.outcome, fail_fast) {
+            stop.cancel();
         }
+        finished.insert(index, one);
     }
-    finished
-        .into_iter()
-        .map(|one| one.unwrap_or_else(abnormal))
-        .collect()
+    finished.into_values().collect()
 }
 
 fn ends_the_run(outcome: &Outcome, fail_fast: bool) -> bool {
@@ -54,11 +58,16 @@ fn ends_the_run(outcome: &Outcome, fail_fast: bool) -> bool {
     }
 }
 
-fn abnormal() -> Finished {
+/// The task panicked.
+fn abnormal<E: Engine>(runner: &Runner<E>, index: usize, error: &JoinError) -> Finished {
+    tracing::error!(%error, "a task ended abnormally");
     let fault = Fault::workspace("the task ended abnormally")
         .hint("this is a defect of Capstan: please report it with the lines above");
+    let failure = Failure::fault(None, "", fault);
+    let what = Reported::Failed { failure: &failure };
+    runner.report.report(index, what);
     Finished {
-        outcome: Outcome::Failed(Failure::fault(None, "", fault)),
+        outcome: Outcome::Failed(failure),
         log: None,
         workspace: None,
         elapsed: Duration::ZERO,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::Instant;
 
+use capstan_core::changed_files::ChangedFiles;
 use capstan_core::diff::Diff;
 use capstan_core::failure::{Cause as Ending, StepFailure};
 use capstan_core::result::StepResult;
@@ -12,14 +12,14 @@ use capstan_core::template::StepContext;
 use tokio::sync::mpsc;
 
 use super::capture::Capture;
+use super::containers::NotMade;
 use super::failure::{Cause, Failure};
 use super::report::Reported;
 use super::step_log::StepLog;
-use super::task::Progress;
+use super::task::{Progress, Stage};
 use super::{prepare, render};
-use crate::docker::SCRIPT;
 use crate::fault::Fault;
-use crate::sandbox::{Chunk, Engine, Exit, Gated, Inputs, Stream};
+use crate::sandbox::{Chunk, Engine, Exit, Gated, Inputs, SCRIPT, Stream};
 
 /// Chunks of output on the way from the engine; few, so that a slow reader slows the step down.
 const CHUNKS: usize = 16;
@@ -31,11 +31,19 @@ const SHOWN: usize = 500;
 struct Rendered {
     container: String,
     script: String,
-    /// All of the environment.
+    /// What the spec says, to be shown.
     env: BTreeMap<String, String>,
     files: BTreeMap<String, String>,
-    /// The part of `env` that the container does not have yet.
+    /// The variables that the container does not have yet.
     late: BTreeMap<String, String>,
+}
+
+/// What a script left behind.
+struct Remains {
+    stdout: String,
+    stderr: String,
+    diff: Vec<u8>,
+    changed_files: ChangedFiles,
 }
 
 /// Runs the step `index`, whose condition holds, in the workspace, and returns its result.
@@ -44,73 +52,76 @@ pub(super) async fn run<E: Engine>(
     index: usize,
     mut context: StepContext,
 ) -> Result<StepResult, Box<Failure>> {
-    let (stdout, stderr) = match run_in_container(progress, index, &context).await {
-        Ok(texts) => texts,
-        Err(failure) => {
-            progress.tell(Reported::StepFailed {
-                step: index,
-                failure: &failure,
-            });
-            return Err(failure);
-        }
-    };
-
-    let fault = |prefix: &str, fault| Box::new(Failure::fault(Some(index), prefix, fault));
-    progress
-        .after_step()
-        .await
-        .map_err(|error| fault("", error))?;
-    let limit = progress.runner.settings.diff_limit;
-    let workspace = progress.workspace_mut().map_err(|error| fault("", error))?;
-    let diff = workspace
-        .diff(limit)
-        .await
-        .map_err(|error| fault("", error))?;
-    let changed_files = Diff::parse(&diff)
-        .map(|parsed| parsed.changed_files())
-        .map_err(|error| {
-            fault(
-                "getting changed files in step: ",
-                Fault::workspace(error.to_string()),
-            )
-        })?;
-
-    context.step.files = changed_files.clone();
-    context.step.stdout = stdout;
-    context.step.stderr = stderr;
-    render::set_outputs(&progress.job.task.steps[index], &mut context)
-        .map_err(|error| Box::new(Failure::template(index, error)))?;
+    let remains = execute(progress, index, &context).await;
+    let remains = remains.inspect_err(|failure| {
+        progress.tell(Reported::StepFailed {
+            step: index,
+            failure,
+        });
+    })?;
+    let Remains { diff, .. } = remains;
+    context.step.files = remains.changed_files.clone();
+    context.step.stdout = remains.stdout;
+    context.step.stderr = remains.stderr;
+    // An error in an output is the task's failure and not the step's (facts/batch-spec.md 3.5).
+    render::set_outputs(&progress.job.task.steps[index], &mut context).map_err(
+        |(message, hint)| {
+            Box::new(Failure {
+                hint,
+                ..Failure::template(index, message)
+            })
+        },
+    )?;
     Ok(StepResult {
         step_index: index,
         diff,
-        changed_files,
+        changed_files: remains.changed_files,
         stdout: context.step.stdout,
         stderr: context.step.stderr,
         outputs: context.outputs,
     })
 }
 
-/// Gets a container, runs the script in it and throws it away; returns what the script wrote.
-async fn run_in_container<E: Engine>(
+/// Runs the script in its container and looks at what it did.
+async fn execute<E: Engine>(
     progress: &mut Progress<'_, E>,
     index: usize,
     context: &StepContext,
-) -> Result<(String, String), Box<Failure>> {
-    let rendered = prepare(progress, index, context)
-        .await
-        .inspect_err(|failure| {
-            progress.tell(Reported::PreparingFailed {
-                step: index,
-                error: &failure.message,
-            });
-        })?;
+) -> Result<Remains, Box<Failure>> {
+    progress.stage = Stage::Preparing(index);
+    progress.tell(Reported::Preparing { step: index });
+    let rendered = prepare(progress, index, context).await;
+    let rendered = rendered.inspect_err(|failure| {
+        progress.tell(Reported::PreparingFailed {
+            step: index,
+            error: &failure.message,
+        });
+    })?;
     progress.tell(Reported::Prepared { step: index });
-    prepare::look_ahead(progress, index).await;
+    progress.stage = Stage::Running(index);
+    let fault = |fault| Box::new(Failure::fault(Some(index), "", fault));
+    prepare::look_ahead(progress, index).map_err(fault)?;
     let ran = run_script(progress, index, rendered).await;
-    if let Some(container) = progress.current.take() {
-        container.discard().await;
-    }
-    ran
+    progress.containers.discard_current();
+    let (stdout, stderr) = ran?;
+
+    progress.after_step().await.map_err(fault)?;
+    let limit = progress.runner.settings.diff_limit;
+    let workspace = progress.workspace_mut().map_err(fault)?;
+    let diff = workspace.diff(limit).await.map_err(fault)?;
+    let changed_files = Diff::parse(&diff)
+        .map(|parsed| parsed.changed_files())
+        .map_err(|error| {
+            fault(Fault::workspace(format!(
+                "getting changed files in step: {error}"
+            )))
+        })?;
+    Ok(Remains {
+        stdout,
+        stderr,
+        diff,
+        changed_files,
+    })
 }
 
 /// Renders what the step needs and gets its container to the gate.
@@ -120,60 +131,36 @@ async fn prepare<E: Engine>(
     context: &StepContext,
 ) -> Result<Rendered, Box<Failure>> {
     let step = &progress.job.task.steps[index];
+    let outer = &progress.job.outer_environment;
     let template = |error| Box::new(Failure::template(index, error));
-    let fault = |prefix: &str, fault| Box::new(Failure::fault(Some(index), prefix, fault));
+    let fault = |fault| Box::new(Failure::fault(Some(index), "", fault));
 
     let container = render::container(step, index + 1, context).map_err(template)?;
-    let image = prepare::image(progress.runner, &container)
-        .await
-        .map_err(|error| {
-            fault(
-                &format!("failed to pull image for step {}: {container}: ", index + 1),
-                error,
-            )
-        })?;
-    let used = image.clone();
-    progress.image = Some(image.clone());
-    progress.tell(Reported::Preparing { step: index });
     let script = render::script(step, context).map_err(template)?;
     let files = render::files(step, context).map_err(template)?;
-    let env =
-        render::environment(step, &progress.job.outer_environment, context).map_err(template)?;
+    let env = render::environment(step, outer, context).map_err(template)?;
+    let mut late = env.clone();
+    late.extend(render::visible_git(step));
 
     // A container that was made ahead fits unless what it was made from turned out otherwise.
-    let fits = progress.ahead.preparation(index).is_some_and(|made| {
-        made.image == image
-            && made
-                .env
-                .iter()
-                .all(|(name, value)| env.get(name) == Some(value))
-    });
-    if !fits {
-        progress.ahead.discard(index).await;
-        let preparation = prepare::preparation(progress, index, image, env.clone())
-            .map_err(|error| fault("", error))?;
-        progress.ahead.start(index, preparation);
+    if !progress.containers.fits(index, &container, &late) {
+        prepare::start(progress, index, container.clone(), late.clone()).map_err(fault)?;
     }
-    let mut late = env.clone();
-    if let Some(made) = progress.ahead.preparation(index) {
-        late.retain(|name, _| !made.env.contains_key(name));
-    }
-    let at_gate = progress
-        .ahead
-        .take(index)
-        .await
-        .map_err(|error| fault("", error))?;
-    progress.current = Some(at_gate);
-    progress
-        .before_step(&used)
-        .await
-        .map_err(|error| fault("", error))?;
+    progress.containers.keep_late(index, &mut late);
+    let image = match progress.containers.take(index).await {
+        Ok(image) => image,
+        Err(NotMade::Container(error)) => return Err(fault(error)),
+        Err(NotMade::Image(error)) => {
+            let number = index + 1;
+            let pulling = format!("failed to pull image for step {number}: {container}: ");
+            return Err(Box::new(Failure::fault(Some(index), &pulling, error)));
+        }
+    };
+    progress.before_step(&image).await.map_err(fault)?;
+    progress.image = Some(image);
     let path = &progress.job.task.path;
-    let workspace = progress.workspace_mut().map_err(|error| fault("", error))?;
-    workspace
-        .ensure_directory(path)
-        .await
-        .map_err(|error| fault("", error))?;
+    let workspace = progress.workspace_mut().map_err(fault)?;
+    workspace.ensure_directory(path).await.map_err(fault)?;
     Ok(Rendered {
         container,
         script,
@@ -200,13 +187,13 @@ async fn run_script<E: Engine>(
         runner,
         job,
         index: job_index,
-        current,
+        containers,
         log,
         ..
     } = progress;
     let report = |what: Reported<'_>| runner.report.report(*job_index, what);
     let fault = |fault| Box::new(Failure::fault(Some(index), "", fault));
-    let Some(at_gate) = current.as_mut() else {
+    let Some(at_gate) = containers.current.as_mut() else {
         return Err(fault(Fault::workspace("the step's container is gone")));
     };
     let env = masked(&job.task.steps[index], env);
@@ -217,7 +204,6 @@ async fn run_script<E: Engine>(
     });
 
     let settings = &runner.settings;
-    let begun = Instant::now();
     let mut sink = Sink::new(log.as_mut(), settings.capture_limit);
     sink.log(|log| log.begin(index, &script, &container));
     let (sender, mut receiver) = mpsc::channel(CHUNKS);
@@ -237,6 +223,7 @@ async fn run_script<E: Engine>(
         }
     };
     let run = async { tokio::join!(at_gate.open(inputs, sender), follow).0 };
+    // Without a limit of its own, the step is bounded by the task's, which began earlier.
     let limit = settings.step_timeout.unwrap_or(settings.task_timeout);
     let ended = match tokio::time::timeout(limit, run).await {
         Ok(Ok(exit)) => Ended::Exit(exit),
@@ -245,7 +232,7 @@ async fn run_script<E: Engine>(
     };
 
     let note = ended.note();
-    sink.log(|log| log.end(index, begun.elapsed(), note.as_deref()));
+    sink.log(|log| log.end(note.as_deref()));
     let (stdout, stderr) = sink
         .finish()
         .map_err(|error| fault(Fault::disk("writing the log of the task", &error)))?;

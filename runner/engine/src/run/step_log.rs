@@ -2,12 +2,16 @@
 
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fs_err::File;
+use memchr::memchr;
 
 use super::duration::go_duration;
 use crate::sandbox::Stream;
+
+/// What the time and the label in front of a line of output take.
+const HEAD: u64 = 45;
 
 /// Longest piece of an unfinished line that is held back; beyond it the line is cut in the log.
 const LONGEST_LINE: usize = 64 << 10;
@@ -18,11 +22,13 @@ pub(super) struct StepLog {
     file: BufWriter<File>,
     /// The unfinished last line of each stream.
     open_lines: [Vec<u8>; 2],
-    /// Bytes of output that the current step may still write.
+    /// Bytes that the current step may still write, times and labels included.
     room: u64,
     /// Bytes of output of the current step that were not written.
     dropped: u64,
     limit: u64,
+    /// The step whose output is being written, and since when.
+    running: Option<(usize, Instant)>,
 }
 
 impl StepLog {
@@ -34,6 +40,7 @@ impl StepLog {
             room: limit,
             dropped: 0,
             limit,
+            running: None,
         })
     }
 
@@ -44,6 +51,7 @@ impl StepLog {
     pub(super) fn begin(&mut self, step: usize, script: &str, container: &str) -> io::Result<()> {
         self.room = self.limit;
         self.dropped = 0;
+        self.running = Some((step, Instant::now()));
         self.line(&format!(
             "[Step {}] run: {script:?}, container: {container:?}",
             step + 1
@@ -51,36 +59,45 @@ impl StepLog {
     }
 
     /// One line of our own.
-    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+    fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.file, "{} {text}", now())?;
         self.file.flush()
     }
 
     /// Output of the step; only whole lines are written until the end.
     pub(super) fn output(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        let taken = bytes
-            .len()
-            .min(usize::try_from(self.room).unwrap_or(usize::MAX));
-        self.room -= taken as u64;
-        self.dropped += (bytes.len() - taken) as u64;
-        for piece in bytes[..taken].split_inclusive(|&byte| byte == b'\n') {
+        // One time for all lines: a step may write millions of them.
+        let now = now();
+        let mut rest = bytes;
+        while !rest.is_empty() {
             let open = &mut self.open_lines[stream as usize];
+            let head = if open.is_empty() { HEAD } else { 0 };
+            let room = usize::try_from(self.room.saturating_sub(head)).unwrap_or(usize::MAX);
+            if room == 0 {
+                self.room = 0;
+                break;
+            }
+            let end = memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+            let (piece, after) = rest.split_at(end.min(room));
             open.extend_from_slice(piece);
+            self.room -= head + piece.len() as u64;
+            rest = after;
             if open.ends_with(b"\n") || open.len() > LONGEST_LINE {
-                self.write_line(stream)?;
+                self.write_line(stream, &now)?;
             }
         }
+        self.dropped += rest.len() as u64;
         Ok(())
     }
 
-    pub(super) fn end(
-        &mut self,
-        step: usize,
-        elapsed: Duration,
-        error: Option<&str>,
-    ) -> io::Result<()> {
-        self.write_line(Stream::Stdout)?;
-        self.write_line(Stream::Stderr)?;
+    /// Ends the running step, if there is one, well or with an error.
+    pub(super) fn end(&mut self, error: Option<&str>) -> io::Result<()> {
+        let Some((step, since)) = self.running.take() else {
+            return Ok(());
+        };
+        let now = now();
+        self.write_line(Stream::Stdout, &now)?;
+        self.write_line(Stream::Stderr, &now)?;
         if self.dropped > 0 {
             let dropped = self.dropped;
             self.line(&format!(
@@ -88,14 +105,14 @@ impl StepLog {
                 step + 1
             ))?;
         }
-        let elapsed = go_duration(Duration::from_millis(elapsed.as_millis() as u64));
+        let elapsed = go_duration(Duration::from_millis(since.elapsed().as_millis() as u64));
         match error {
             None => self.line(&format!("[Step {}] complete in {elapsed}", step + 1)),
             Some(error) => self.line(&format!("[Step {}] took {elapsed}; {error}", step + 1)),
         }
     }
 
-    fn write_line(&mut self, stream: Stream) -> io::Result<()> {
+    fn write_line(&mut self, stream: Stream, now: &str) -> io::Result<()> {
         let line = std::mem::take(&mut self.open_lines[stream as usize]);
         if line.is_empty() {
             return Ok(());
@@ -104,7 +121,7 @@ impl StepLog {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         };
-        write!(self.file, "{} {label} | ", now())?;
+        write!(self.file, "{now} {label} | ")?;
         self.file.write_all(&line)?;
         if !line.ends_with(b"\n") {
             self.file.write_all(b"\n")?;
@@ -139,22 +156,26 @@ mod tests {
     fn lines_are_whole_labelled_and_bounded() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("task.log");
-        let mut log = StepLog::create(&path, 12).unwrap();
+        let mut log = StepLog::create(&path, 12 + 3 * HEAD).unwrap();
         log.begin(0, "echo \"hi\"\n", "alpine:3").unwrap();
         log.output(Stream::Stdout, b"on").unwrap();
         log.output(Stream::Stderr, b"bad\n").unwrap();
         log.output(Stream::Stdout, b"e\ntwo").unwrap();
         log.output(Stream::Stdout, b"three").unwrap();
-        log.end(0, Duration::from_micros(488_300), None).unwrap();
+        log.end(None).unwrap();
+        log.end(Some("only a step that runs can end")).unwrap();
         drop(log);
+        let text = without_times(&path);
+        let (text, elapsed) = text.rsplit_once(' ').unwrap();
+        assert!(elapsed.ends_with("s\n"), "{elapsed}");
         assert_eq!(
-            without_times(&path),
+            text,
             "[Step 1] run: \"echo \\\"hi\\\"\\n\", container: \"alpine:3\"\n\
              stderr | bad\n\
              stdout | one\n\
              stdout | twot\n\
              [Step 1] output truncated: 4 more bytes\n\
-             [Step 1] complete in 488ms\n"
+             [Step 1] complete in"
         );
     }
 }

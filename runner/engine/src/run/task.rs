@@ -6,34 +6,44 @@ use std::time::Instant;
 
 use capstan_core::diff::Encoding;
 use capstan_core::result::StepResult;
+use capstan_core::template::StepContext;
 use tokio_util::sync::CancellationToken;
 
-use super::ahead::Ahead;
+use super::containers::Containers;
 use super::failure::Failure;
 use super::report::Reported;
 use super::step_log::StepLog;
-use super::{Base, Finished, Job, Outcome, Runner, lookup, render, step};
+use super::{Base, Finished, Job, Outcome, Runner, lookup, prepare, render, step};
 use crate::fault::Fault;
-use crate::sandbox::{Engine, Gated, Image, User};
-use crate::workspace::{Layout, Tidied, Workspace};
+use crate::sandbox::{Engine, Image};
+use crate::workspace::{Layout, Workspace};
 
 /// A task on its way: what must be put away however it ends.
 pub(super) struct Progress<'a, E: Engine> {
     pub(super) runner: &'a Runner<E>,
     pub(super) index: usize,
     pub(super) job: &'a Job,
-    /// Containers of later steps.
-    pub(super) ahead: Ahead<E>,
-    /// The container of the step that runs.
-    pub(super) current: Option<E::Container>,
-    /// The step that has begun, for a timeout's report.
-    pub(super) step: Option<usize>,
+    pub(super) containers: Containers<E>,
+    pub(super) stage: Stage,
     /// The last image that ran: files it left behind may need its root to be put away.
     pub(super) image: Option<Image>,
     pub(super) log: Option<StepLog>,
+    /// The cache key of every step, as it was before any ran.
+    keys: Vec<String>,
     /// Whether a step has run in the workspace.
-    written: bool,
+    pub(super) written: bool,
     workspace: Option<Workspace>,
+}
+
+/// What a task is at, for the report when it takes too long.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stage {
+    /// Nothing that a step has begun.
+    Between,
+    /// The step's container and script are being made.
+    Preparing(usize),
+    /// The step runs, or what it did is being looked at.
+    Running(usize),
 }
 
 /// Runs `job` until it is done, fails, takes too long or is stopped; puts away what it made.
@@ -53,48 +63,43 @@ pub(super) async fn run<E: Engine>(
             elapsed: begun.elapsed(),
         };
     }
-    runner.report.report(index, Reported::Started);
     let mut progress = Progress {
         runner,
         index,
         job,
-        ahead: Ahead::new(Arc::clone(&runner.engine)),
-        current: None,
-        step: None,
+        containers: Containers::new(Arc::clone(&runner.engine)),
+        stage: Stage::Between,
         image: None,
         log: None,
+        keys: Vec::new(),
         written: false,
         workspace: None,
     };
-    let limit = runner.settings.task_timeout;
+    progress.tell(Reported::Started);
     let outcome = tokio::select! {
         biased;
-        () = stop.cancelled() => Outcome::Cancelled,
+        () = stop.cancelled() => {
+            progress.end_log("cancelled");
+            Outcome::Cancelled
+        }
         ended = progress.drive() => match ended {
             Ok((result, cached)) => Outcome::Done { result, cached },
             Err(failure) => Outcome::Failed(*failure),
         },
-        () = tokio::time::sleep(limit) => {
-            let failure = Failure::timeout(progress.step, limit);
-            if let Some(step) = progress.step {
-                runner.report.report(index, Reported::StepFailed { step, failure: &failure });
-            }
-            Outcome::Failed(failure)
+        () = tokio::time::sleep(runner.settings.task_timeout) => {
+            Outcome::Failed(progress.too_long())
         }
     };
     let log = progress.log.as_ref().map(|log| log.path().to_path_buf());
     let workspace = progress.put_away().await;
-    runner.report.report(
-        index,
-        match &outcome {
-            Outcome::Done { result, cached } => Reported::Done {
-                cached: *cached,
-                result: result.as_deref(),
-            },
-            Outcome::Failed(failure) => Reported::Failed { failure },
-            Outcome::Cancelled => Reported::Cancelled,
+    progress.tell(match &outcome {
+        Outcome::Done { result, cached } => Reported::Done {
+            cached: *cached,
+            result: result.as_deref(),
         },
-    );
+        Outcome::Failed(failure) => Reported::Failed { failure },
+        Outcome::Cancelled => Reported::Cancelled,
+    });
     Finished {
         outcome,
         log,
@@ -112,33 +117,71 @@ impl<E: Engine> Progress<'_, E> {
             .as_ref()
             .map(|resume| Arc::clone(&resume.result));
         let start = previous.as_ref().map_or(0, |result| result.step_index + 1);
-        if start > 0 && start < steps.len() {
-            self.tell(Reported::Resumed { start });
+        if start < steps.len() {
+            if start > 0 {
+                self.tell(Reported::Resumed { start });
+            }
+            // Before any step runs: it may change what is mounted.
+            self.keys = lookup::keys(self.job).map_err(|error| {
+                let fault = Fault::workspace(error.to_string());
+                Failure::fault(None, "computing the cache key: ", fault)
+            })?;
         }
         let mut ran = false;
         for (index, step) in steps.iter().enumerate().skip(start) {
-            self.step = Some(index);
             let context = render::context(&self.job.task, previous.as_deref());
             let runs = render::condition(step, &context)
                 .map_err(|error| Failure::template(index, error))?;
             if !runs {
-                self.ahead.discard(index).await;
+                self.containers.discard(index);
                 self.tell(Reported::StepSkipped { step: index });
                 continue;
             }
             if self.workspace.is_none() {
-                self.make_workspace(previous.as_deref())
+                self.make_workspace(index, &context, previous.as_deref())
                     .await
-                    .map_err(|fault| Failure::fault(None, "creating workspace: ", fault))?;
+                    .map_err(|fault| Failure::fault(None, "", fault))?;
             }
             let result = Arc::new(step::run(self, index, context).await?);
             ran = true;
-            self.remember(&result);
+            self.stage = Stage::Between;
             self.tell(Reported::StepDone { result: &result });
+            self.remember(&result).await;
             previous = Some(result);
         }
-        self.step = None;
         Ok((previous, !ran))
+    }
+
+    /// The task's time is over.
+    fn too_long(&mut self) -> Failure {
+        let step = match self.stage {
+            Stage::Between => None,
+            Stage::Preparing(step) | Stage::Running(step) => Some(step),
+        };
+        let failure = Failure::timeout(step, self.runner.settings.task_timeout);
+        if let Stage::Preparing(step) = self.stage {
+            self.tell(Reported::PreparingFailed {
+                step,
+                error: &failure.message,
+            });
+        }
+        if let Some(step) = step {
+            self.tell(Reported::StepFailed {
+                step,
+                failure: &failure,
+            });
+        }
+        self.end_log(&failure.summary);
+        failure
+    }
+
+    /// Notes in the log why the running step, if there is one, did not come to its end.
+    fn end_log(&mut self, reason: &str) {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.end(Some(reason))
+        {
+            tracing::warn!(%error, "the end of a task's log could not be written");
+        }
     }
 
     pub(super) fn tell(&self, what: Reported<'_>) {
@@ -153,8 +196,14 @@ impl<E: Engine> Progress<'_, E> {
         self.workspace.as_mut().ok_or_else(no_workspace)
     }
 
-    /// Makes the workspace and brings it to the state after `previous`.
-    async fn make_workspace(&mut self, previous: Option<&StepResult>) -> Result<(), Fault> {
+    /// Makes the workspace for the steps from `first` on and brings it to the state after `previous`. The containers of the
+    /// first steps are made at the same time.
+    async fn make_workspace(
+        &mut self,
+        first: usize,
+        context: &StepContext,
+        previous: Option<&StepResult>,
+    ) -> Result<(), Fault> {
         self.tell(Reported::Workspace);
         let runner = self.runner;
         // People read it, and paste it into a shell.
@@ -170,22 +219,25 @@ impl<E: Engine> Progress<'_, E> {
         );
         let home = runner.workspaces.join(name);
         let task = &self.job.task;
-        let workspace = match &self.job.base {
-            Base::Commit(origin) => {
-                let only = if task.only_fetch_workspace {
-                    task.path.as_str()
-                } else {
-                    ""
-                };
-                let layout = Layout {
-                    only,
-                    visible_git: true,
-                };
-                Workspace::create(&runner.git, home, origin, layout).await?
-            }
-            Base::InPlace(origin) => Workspace::in_place(&runner.git, home, origin).await?,
+        let layout = Layout {
+            only: if task.only_fetch_workspace {
+                &task.path
+            } else {
+                ""
+            },
+            visible_git: true,
         };
-        let workspace = self.workspace.insert(workspace);
+        // Kept at once, so that it is put away also if what follows fails.
+        self.workspace = Some(match &self.job.base {
+            Base::Commit(origin) => Workspace::make(&runner.git, home, origin, layout)?,
+            Base::InPlace(origin) => Workspace::in_place(&runner.git, home, origin).await?,
+        });
+        prepare::first(self, first, context)?;
+        let base = &self.job.base;
+        let workspace = self.workspace_mut()?;
+        if let Base::Commit(origin) = base {
+            workspace.check_out(origin, layout).await?;
+        }
         match previous {
             Some(previous) => workspace.apply(&previous.diff).await,
             None => Ok(()),
@@ -193,75 +245,30 @@ impl<E: Engine> Progress<'_, E> {
     }
 
     /// Keeps a step's result for later runs. Not being able to costs time then, but no result now.
-    fn remember(&self, result: &StepResult) {
-        let keys = match lookup::keys(self.job) {
-            Ok(keys) => keys,
-            // What is mounted has become unreadable while the step ran; a later step will say so.
-            Err(error) => {
-                tracing::warn!(%error, "the result of a step is not kept");
-                return;
-            }
-        };
-        let Some(key) = keys.get(result.step_index) else {
+    async fn remember(&mut self, result: &Arc<StepResult>) {
+        let Some(key) = self.keys.get(result.step_index) else {
             return;
         };
         self.tell(Reported::Cacheable { key, result });
-        let Some(cache) = &self.runner.cache else {
+        let Some(cache) = self.runner.cache.clone() else {
             return;
         };
-        let content = result.to_json(Encoding::Base64);
-        let slug = lookup::cache_slug(self.job);
-        if let Err(fault) = cache.put(&slug, key, content.as_bytes()) {
+        let (slug, key) = (lookup::cache_slug(self.job), key.clone());
+        let result = Arc::clone(result);
+        // Writing waits for the disk.
+        let put = tokio::task::spawn_blocking(move || {
+            cache.put(&slug, &key, result.to_json(Encoding::Base64).as_bytes())
+        });
+        let put = put.await;
+        if let Err(fault) = put.unwrap_or_else(|error| Err(Fault::workspace(error.to_string()))) {
             let reason = &fault.message;
             self.tell(Reported::CacheGivenUp { reason });
         }
     }
 
-    /// Before a step that does not run as root: earlier steps may have left files that only root may change.
-    pub(super) async fn before_step(&mut self, image: &Image) -> Result<(), Fault> {
-        let as_root = self.runner.settings.user == User::Root || is_root(&image.user);
-        if as_root || !self.written || !rustix::process::geteuid().is_root() {
-            return Ok(());
-        }
-        self.settle().await
-    }
-
-    /// After a step: without root rights, what the container wrote as somebody else has to be taken back at once,
-    /// or git could not read it.
-    pub(super) async fn after_step(&mut self) -> Result<(), Fault> {
-        self.written = true;
-        if rustix::process::geteuid().is_root() {
-            Ok(())
-        } else {
-            self.settle().await
-        }
-    }
-
-    async fn settle(&mut self) -> Result<(), Fault> {
-        let image = self.image.clone();
-        for _ in 0..2 {
-            let workspace = self.workspace_mut()?;
-            match (workspace.settle().await?, &image) {
-                (Tidied::Done, _) => return Ok(()),
-                (Tidied::NeedsReclaim { .. }, Some(image)) => {
-                    let root = workspace.root().to_path_buf();
-                    self.runner.engine.reclaim(image, &root).await?;
-                }
-                (Tidied::NeedsReclaim { .. }, None) => break,
-            }
-        }
-        Err(Fault::workspace(
-            "files that a step wrote cannot be read by the user that runs Capstan",
-        )
-        .hint("run Capstan as root, or use an image whose user has your own user id"))
-    }
-
     /// Throws containers and workspace away; returns the workspace if it is to be kept.
     async fn put_away(&mut self) -> Option<PathBuf> {
-        if let Some(container) = self.current.take() {
-            container.discard().await;
-        }
-        self.ahead.discard_all().await;
+        self.containers.discard_all().await;
         let mut workspace = self.workspace.take()?;
         if self.runner.settings.keep_workspaces {
             return Some(workspace.root().to_path_buf());
@@ -271,26 +278,8 @@ impl<E: Engine> Progress<'_, E> {
         }
         None
     }
-
-    async fn remove(&mut self, workspace: &mut Workspace) -> Result<(), Fault> {
-        match (workspace.remove().await?, &self.image) {
-            (Tidied::NeedsReclaim { .. }, Some(image)) => {
-                self.runner.engine.reclaim(image, workspace.root()).await?;
-                workspace.remove().await.map(|_| ())
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 fn no_workspace() -> Fault {
     Fault::workspace("there is no workspace yet")
-}
-
-/// Whether an image's user is root; its group does not matter.
-fn is_root(user: &str) -> bool {
-    matches!(
-        user.split(':').next().unwrap_or_default(),
-        "" | "0" | "root"
-    )
 }

@@ -3,9 +3,13 @@
 use super::Workspace;
 use crate::fault::Fault;
 use crate::git::GitError;
+use crate::state::free_space;
 
 /// Limit of the list of files of a commit, in bytes.
 const LISTING: usize = 512 * 1024 * 1024;
+
+/// A disk with less than this many bytes left is what kept a file from being written.
+const ALMOST_FULL: u64 = 64 * 1024;
 
 const CONTEXT: &str = "creating workspace: checking out";
 
@@ -16,7 +20,7 @@ impl Workspace {
             .args(["-m", "-u", &self.base_rev])
             .run()
             .await
-            .map_err(explain)
+            .map_err(|error| self.explain(error))
     }
 
     /// Only `path`, and the files above it that tell git what to ignore and how to convert. The base of the diff
@@ -48,7 +52,7 @@ impl Workspace {
             .args(&wanted)
             .output(LISTING)
             .await
-            .map_err(explain)?;
+            .map_err(|error| self.explain(error))?;
         let inside = format!("{path}/");
         let exists = listing
             .split(|&byte| byte == 0)
@@ -65,26 +69,38 @@ impl Workspace {
             .input(listing)
             .run()
             .await
-            .map_err(explain)?;
+            .map_err(|error| self.explain(error))?;
         let checkout = self.git.isolated_world_writable("checkout-index");
         self.environment(checkout)
             .args(["--all", "--index", "--quiet"])
             .run()
             .await
-            .map_err(explain)?;
-        self.base = self.run("write-tree").text().await.map_err(explain)?;
+            .map_err(|error| self.explain(error))?;
+        self.base = self
+            .run("write-tree")
+            .text()
+            .await
+            .map_err(|error| self.explain(error))?;
         Ok(())
     }
-}
 
-fn explain(error: GitError) -> Fault {
-    let incomplete = matches!(&error, GitError::Failed { stderr, .. }
-        if stderr.contains("unable to read") || stderr.contains("promisor"));
-    let fault = error.into_fault(CONTEXT);
-    if incomplete {
-        return fault.hint(
-            "the repository lacks objects of this commit: if it is a partial clone, run `git checkout` of the commit there first",
-        );
+    fn explain(&self, error: GitError) -> Fault {
+        let says =
+            |text: &str| matches!(&error, GitError::Failed { stderr, .. } if stderr.contains(text));
+        let incomplete = says("unable to read") || says("promisor");
+        // Git does not say why it could not write a file. What it has written of it is still there.
+        let full = says("unable to write file")
+            && free_space(&self.root).is_ok_and(|free| free < ALMOST_FULL);
+        let fault = error.into_fault(CONTEXT);
+        if full {
+            return Fault::environment(format!("{}: the disk is full", fault.message))
+                .hint("free some disk space and run again");
+        }
+        if incomplete {
+            return fault.hint(
+                "the repository lacks objects of this commit: if it is a partial clone, run `git checkout` of the commit there first",
+            );
+        }
+        fault
     }
-    fault
 }

@@ -53,33 +53,47 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Lays out a commit in the new directory `home`, whose parent exists and is private.
+    /// Makes the directories of a workspace: the new directory `home`, whose parent exists and is private, and what is in
+    /// it. Containers may be made from [`Workspace::root`] and [`Workspace::mounts`] from then on; the files
+    /// come with [`Workspace::check_out`].
     ///
     /// # Errors
-    /// A fault of the workspace when the commit cannot be laid out, of the environment when the disk is full.
-    pub async fn create(
+    /// A fault of the environment when the file system fails.
+    pub fn make(
         git: &Git,
         home: PathBuf,
         origin: &Origin,
         layout: Layout<'_>,
     ) -> Result<Self, Fault> {
+        let failed = |error: io::Error| Fault::disk("creating workspace", &error);
         let root = home.join("work");
         make_home(&home, origin)
             .and_then(|()| {
                 fs_err::create_dir(&root)?;
                 tree::open(&home)?.set_permissions("work", Permissions::from_mode(0o777))
             })
-            .map_err(|error| Fault::disk("creating workspace", &error))?;
+            .map_err(failed)?;
         let mut workspace = Self::over(git, home, root, origin)?;
-        if layout.only.is_empty() {
-            workspace.check_out_all().await?;
-        } else {
-            workspace.check_out_part(layout.only).await?;
-        }
         if layout.visible_git {
-            workspace.make_git_visible(origin).await?;
+            workspace.mounts = visible::mounts(&workspace.home, origin).map_err(failed)?;
         }
         Ok(workspace)
+    }
+
+    /// Lays out the commit, with the `origin` and the `layout` that the workspace was made for.
+    ///
+    /// # Errors
+    /// A fault of the workspace when the commit cannot be laid out, of the environment when the disk is full.
+    pub async fn check_out(&mut self, origin: &Origin, layout: Layout<'_>) -> Result<(), Fault> {
+        if layout.only.is_empty() {
+            self.check_out_all().await?;
+        } else {
+            self.check_out_part(layout.only).await?;
+        }
+        if layout.visible_git {
+            self.make_git_visible(origin).await?;
+        }
+        Ok(())
     }
 
     /// Takes the working tree of `origin`, as it is, for the workspace (`facts/batch-spec.md` 4.4). Only the runner's

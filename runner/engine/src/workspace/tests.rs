@@ -27,14 +27,13 @@ async fn lay_out(fixture: &Fixture, only: &str) -> Laid {
         only,
         visible_git: true,
     };
-    let workspace = Workspace::create(
-        &git().await,
-        home.path().join("w"),
-        &origin(fixture).await,
-        layout,
-    )
-    .await
-    .unwrap();
+    let origin = origin(fixture).await;
+    let place = home.path().join("w");
+    let mut workspace = Workspace::make(&git().await, place, &origin, layout).unwrap();
+    let mounts = workspace.mounts().to_vec();
+    workspace.check_out(&origin, layout).await.unwrap();
+    // Containers are made from them before the files are there.
+    assert_eq!(workspace.mounts(), mounts);
     Laid { workspace, home }
 }
 
@@ -175,14 +174,10 @@ async fn only_a_directory_can_be_laid_out() {
         only: "a/none",
         visible_git: false,
     };
-    let fault = Workspace::create(
-        &git().await,
-        home.path().join("w"),
-        &origin(&fixture).await,
-        layout,
-    )
-    .await
-    .unwrap_err();
+    let origin = origin(&fixture).await;
+    let place = home.path().join("w");
+    let mut workspace = Workspace::make(&git().await, place, &origin, layout).unwrap();
+    let fault = workspace.check_out(&origin, layout).await.unwrap_err();
     assert!(
         fault.message.contains("there is no directory \"a/none\""),
         "{fault}"

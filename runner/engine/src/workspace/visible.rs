@@ -24,9 +24,7 @@ impl Workspace {
     pub(super) async fn make_git_visible(&mut self, origin: &Origin) -> Result<(), Fault> {
         let failed = |error: io::Error| Fault::disk("creating workspace", &error);
         let directory = self.root.join(".git");
-        let targets: Vec<PathBuf> = (0..origin.objects.len())
-            .map(|n| PathBuf::from(format!("{OBJECTS}/{n}")))
-            .collect();
+        let targets: Vec<PathBuf> = targets(origin).map(PathBuf::from).collect();
         // No process of a step has run yet, so plain paths are safe here.
         write(&directory, origin, &targets).map_err(failed)?;
         fs_err::copy(self.git_dir().join("index"), directory.join("index")).map_err(failed)?;
@@ -37,28 +35,6 @@ impl Workspace {
         let _ours = tree::open_up(&handle).map_err(failed)?;
         fs_err::set_permissions(&directory, std::fs::Permissions::from_mode(0o777))
             .map_err(failed)?;
-
-        for (source, target) in origin.objects.iter().zip(&targets) {
-            let target = target.to_string_lossy().into_owned();
-            let alternates = source.join("info/alternates");
-            self.mounts.push(BindMount {
-                source: source.clone(),
-                target: target.clone(),
-                read_only: true,
-            });
-            if alternates.exists() {
-                // It names paths of the host; all of them are mounted and listed anyway.
-                let nothing = self.home.join("no-alternates");
-                fs_err::write(&nothing, "").map_err(failed)?;
-                fs_err::set_permissions(&nothing, std::fs::Permissions::from_mode(0o644))
-                    .map_err(failed)?;
-                self.mounts.push(BindMount {
-                    source: nothing,
-                    target: format!("{target}/info/alternates"),
-                    read_only: true,
-                });
-            }
-        }
         Ok(())
     }
 
@@ -103,6 +79,35 @@ impl Workspace {
             .await?;
         Ok(())
     }
+}
+
+/// What containers need besides the workspace's directory, for the repository in it to be whole.
+pub(super) fn mounts(home: &Path, origin: &Origin) -> io::Result<Vec<BindMount>> {
+    let mut mounts = Vec::new();
+    for (source, target) in origin.objects.iter().zip(targets(origin)) {
+        mounts.push(BindMount {
+            source: source.clone(),
+            target: target.clone(),
+            read_only: true,
+        });
+        if source.join("info/alternates").exists() {
+            // It names paths of the host; all of them are mounted and listed anyway.
+            let nothing = home.join("no-alternates");
+            fs_err::write(&nothing, "")?;
+            fs_err::set_permissions(&nothing, std::fs::Permissions::from_mode(0o644))?;
+            mounts.push(BindMount {
+                source: nothing,
+                target: format!("{target}/info/alternates"),
+                read_only: true,
+            });
+        }
+    }
+    Ok(mounts)
+}
+
+/// Where the object directories of `origin` are in containers.
+fn targets(origin: &Origin) -> impl Iterator<Item = String> {
+    (0..origin.objects.len()).map(|n| format!("{OBJECTS}/{n}"))
 }
 
 fn write(directory: &Path, origin: &Origin, objects: &[PathBuf]) -> io::Result<()> {

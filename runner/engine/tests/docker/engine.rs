@@ -146,7 +146,16 @@ impl Engine {
             )])),
             ..ListContainersOptions::default()
         };
-        let found = self.api.list_containers(Some(options)).await.unwrap();
+        let mut found = self.api.list_containers(Some(options.clone())).await;
+        for _ in 0..20 {
+            // Podman tells of a state that Docker does not have, until it has noticed a container's end.
+            if found.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            found = self.api.list_containers(Some(options.clone())).await;
+        }
+        let found = found.unwrap();
         found
             .into_iter()
             .filter_map(|container| container.id)

@@ -126,7 +126,7 @@ async fn files_and_mounts_are_readable_by_any_user() {
     fs_err::set_permissions(shared.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     fs_err::write(shared.path().join("m"), "mounted\n").unwrap();
     let mut preparation = engine.step(CONFIGURED).await;
-    preparation.files = vec!["/tmp/a".to_owned(), "/etc/deep/b, c".to_owned()];
+    preparation.files = vec!["/tmp/a".to_owned(), "/etc/deep/b c".to_owned()];
     for (target, read_only) in [("/mnt/ro", true), ("/mnt/rw", false)] {
         preparation.mounts.push(BindMount {
             source: shared.path().to_owned(),
@@ -135,10 +135,10 @@ async fn files_and_mounts_are_readable_by_any_user() {
         });
     }
     let step = Inputs {
-        script: "id -u; cat /tmp/a '/etc/deep/b, c' /mnt/ro/m /mnt/rw/m; ls -l /tmp/a | cut -c1-10
+        script: "id -u; cat /tmp/a '/etc/deep/b c' /mnt/ro/m /mnt/rw/m; ls -l /tmp/a | cut -c1-10
             echo x >/tmp/a || echo read-only; echo x >/.capstan/script || echo read-only; rm /mnt/ro/m || echo read-only"
             .to_owned(),
-        files: pairs(&[("/tmp/a", "first\n"), ("/etc/deep/b, c", "second\n")]),
+        files: pairs(&[("/tmp/a", "first\n"), ("/etc/deep/b c", "second\n")]),
         ..Inputs::default()
     };
     let outcome = engine.run(preparation, step).await.unwrap();
@@ -228,7 +228,7 @@ async fn an_image_without_a_shell_is_told() {
     let step = engine.step(NO_SHELL).await;
     let fault = engine.run(step, inputs("true")).await.unwrap_err();
     assert_eq!(fault.class, FaultClass::Workspace);
-    let start = "probing image \"capstan-test/no-shell:2\" for shell: 2 errors occurred:\n\t* probing shell \"/bin/sh\":\n";
+    let start = "probing image \"capstan-test/no-shell:4\" for shell: 2 errors occurred:\n\t* probing shell \"/bin/sh\":\n";
     assert!(fault.message.starts_with(start), "{fault}");
     assert!(fault.hint.unwrap().contains("/bin/sh or /bin/bash"));
     engine.close().await;
@@ -274,7 +274,7 @@ async fn files_of_other_users_are_reclaimed() {
     };
     let mut step = engine.step(BUSYBOX).await;
     step.user = User::Root;
-    let script = "mkdir -p d/.e '-x'; touch d/.e/f .h ..hh '-x/y z'; ln -s /etc/passwd l; ln -s nowhere d/b; chmod 700 d";
+    let script = "mkdir -p d/.e './-x'; touch d/.e/f .h ..hh './-x/y z'; ln -s /etc/passwd l; ln -s nowhere d/b; chmod 700 d";
     engine.run(step, inputs(script)).await.unwrap();
     let image = engine.image(BUSYBOX).await;
     let directory = engine.workspace.path();

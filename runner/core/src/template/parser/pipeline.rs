@@ -130,6 +130,7 @@ impl<'t> Parser<'t> {
                 self.references.insert(Reference {
                     variable,
                     key: None,
+                    offset: term.offset,
                 });
             }
             return Ok(Some(term));
@@ -157,7 +158,11 @@ impl<'t> Parser<'t> {
             kind => {
                 if let ExprKind::Callee(Callee::Variable(variable)) = kind {
                     let key = fields.first().cloned();
-                    self.references.insert(Reference { variable, key });
+                    self.references.insert(Reference {
+                        variable,
+                        key,
+                        offset: term.offset,
+                    });
                 }
                 let base = Box::new(Expr {
                     offset: term.offset,

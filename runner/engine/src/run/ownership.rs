@@ -1,0 +1,158 @@
+//! Files that containers wrote as other users: opened up for the next step, taken back for git and for removal.
+
+use super::task::Progress;
+use crate::fault::Fault;
+use crate::sandbox::{Engine, Image, User};
+use crate::workspace::{Tidied, Workspace};
+
+impl<E: Engine> Progress<'_, E> {
+    /// Before a step in a container of `image`: earlier steps may have left files that its user may not change.
+    pub(super) async fn before_step(&mut self, image: &Image) -> Result<(), Fault> {
+        let step_is_root = self.runner.settings.user == User::Root || is_root(&image.user);
+        if settles_before(runner_is_root(), step_is_root, self.written) {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// After a step: git must be able to read what it wrote.
+    pub(super) async fn after_step(&mut self) -> Result<(), Fault> {
+        self.written = true;
+        if !runner_is_root() {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), Fault> {
+        let image = self.image.clone();
+        let mut reclaimed = false;
+        loop {
+            let workspace = self.workspace_mut()?;
+            let root = workspace.root().to_path_buf();
+            match next(&workspace.settle().await?, image.as_ref(), reclaimed) {
+                Next::Done => return Ok(()),
+                Next::Reclaim(image) => self.runner.engine.reclaim(image, &root).await?,
+                Next::GiveUp(example) => {
+                    return Err(Fault::workspace(format!(
+                        "files that a step wrote, such as {example}, cannot be read by the user that runs Capstan"
+                    ))
+                    .hint("run Capstan as root, or use an image whose user has your own user id"));
+                }
+            }
+            reclaimed = true;
+        }
+    }
+
+    /// Removes a workspace, whoever its files belong to.
+    pub(super) async fn remove(&mut self, workspace: &mut Workspace) -> Result<(), Fault> {
+        let mut reclaimed = false;
+        loop {
+            match next(&workspace.remove().await?, self.image.as_ref(), reclaimed) {
+                Next::Done => return Ok(()),
+                Next::Reclaim(image) => {
+                    let root = workspace.root();
+                    self.runner.engine.reclaim(image, root).await?;
+                }
+                Next::GiveUp(example) => {
+                    let root = workspace.root().display();
+                    return Err(Fault::workspace(format!(
+                        "files of another user, such as {example}, are left in {root}"
+                    )));
+                }
+            }
+            reclaimed = true;
+        }
+    }
+}
+
+fn runner_is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether files are opened up before a step. A root step needs no leave, and without root rights it was done after
+/// each step, because git needs it.
+fn settles_before(runner_is_root: bool, step_is_root: bool, written: bool) -> bool {
+    runner_is_root && !step_is_root && written
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Next<'a> {
+    Done,
+    /// Take the files back with root rights in a container of this image, and try again.
+    Reclaim(&'a Image),
+    /// With the name of a file that stands in the way.
+    GiveUp(String),
+}
+
+fn next<'a>(tidied: &Tidied, image: Option<&'a Image>, reclaimed: bool) -> Next<'a> {
+    match (tidied, image) {
+        (Tidied::Done, _) => Next::Done,
+        (Tidied::NeedsReclaim { .. }, Some(image)) if !reclaimed => Next::Reclaim(image),
+        (Tidied::NeedsReclaim { example, .. }, _) => Next::GiveUp(example.display().to_string()),
+    }
+}
+
+/// Whether an image's user is root; its group does not matter.
+fn is_root(user: &str) -> bool {
+    let (name, _) = user.split_once(':').unwrap_or((user, ""));
+    matches!(name, "" | "0" | "root")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_taken_back_once_and_only_with_an_image() {
+        let image = Image {
+            name: "alpine:3".to_owned(),
+            id: "sha256:1".to_owned(),
+            user: String::new(),
+        };
+        let foreign = Tidied::NeedsReclaim {
+            entries: 2,
+            example: "build/out".into(),
+        };
+        let give_up = || Next::GiveUp("build/out".to_owned());
+        for (tidied, image, reclaimed, expected) in [
+            (&Tidied::Done, None, false, Next::Done),
+            (&Tidied::Done, Some(&image), true, Next::Done),
+            (&foreign, Some(&image), false, Next::Reclaim(&image)),
+            (&foreign, Some(&image), true, give_up()),
+            (&foreign, None, false, give_up()),
+        ] {
+            assert_eq!(next(tidied, image, reclaimed), expected);
+        }
+    }
+
+    #[test]
+    fn files_are_opened_up_where_one_user_follows_another() {
+        for (runner_is_root, step_is_root, written, expected) in [
+            (true, false, true, true),
+            (true, false, false, false),
+            (true, true, true, false),
+            (false, false, true, false),
+        ] {
+            let settles = settles_before(runner_is_root, step_is_root, written);
+            assert_eq!(
+                settles, expected,
+                "{runner_is_root} {step_is_root} {written}"
+            );
+        }
+    }
+
+    #[test]
+    fn root_has_many_names() {
+        for (user, expected) in [
+            ("", true),
+            ("0", true),
+            ("root:users", true),
+            ("0:0", true),
+            ("1000:0", false),
+            ("rooty", false),
+        ] {
+            assert_eq!(is_root(user), expected, "{user:?}");
+        }
+    }
+}

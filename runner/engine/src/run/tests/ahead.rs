@@ -1,0 +1,221 @@
+//! Containers that are made before their step is due.
+
+use super::*;
+
+const FOUR: &str = "
+- {container: alpine, run: 'print 1'}
+- {container: alpine, run: 'print 2'}
+- {container: alpine, run: 'print 3'}
+- {container: alpine, run: 'print 4'}";
+
+/// The first container is made while the workspace is laid out; the others as the settings say.
+#[tokio::test]
+async fn as_many_as_the_settings_say() {
+    for (ahead, expected) in [
+        (0, ["1", "2", "3", "4"]),
+        // The last one holds the network.
+        (1, ["1 2 4", "3", "", ""]),
+        (3, ["1 2 3 4", "", "", ""]),
+        (9, ["1 2 3 4", "", "", ""]),
+    ] {
+        let mut bench = Bench::new().await;
+        bench.settings.prepare_ahead = ahead;
+        // Each step waits for what should be prepared while it runs.
+        let mut steps = String::new();
+        for step in 1..=4 {
+            let last = (step + ahead).min(4);
+            steps += &format!("- {{container: alpine, run: 'await prepare {last}'}}\n");
+        }
+        bench.run(&steps).await;
+        let calls = bench.fake.calls_of(&["prepare", "end"]);
+        let mut made: Vec<String> = calls
+            .split("end")
+            .map(|part| {
+                let mut steps: Vec<&str> = part
+                    .split(", ")
+                    .filter_map(|call| call.strip_prefix("prepare "))
+                    .collect();
+                steps.sort_unstable();
+                steps.join(" ")
+            })
+            .collect();
+        made.truncate(4);
+        assert_eq!(made, expected, "{ahead}: {calls}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_container_is_made_before_the_files_are_there() {
+    let bench = Bench::new().await;
+    *bench.recorder.cancel_on.lock().unwrap() = Some("1 preparing".to_owned());
+    bench.run(FOUR).await;
+    // Nothing asked for it after the workspace was there.
+    assert!(bench.fake.calls().contains(&"image alpine".to_owned()));
+}
+
+#[tokio::test]
+async fn steps_that_are_certainly_skipped_are_left_out() {
+    let bench = Bench::new().await;
+    bench
+        .printed(
+            "
+- {container: alpine, run: 'await prepare 4'}
+- {container: alpine, run: 'print 2', if: false}
+- {container: alpine, run: 'print 3', if: '${{ matches repository.name \"x\" }}'}
+- {container: alpine, run: 'print 4', if: true}",
+        )
+        .await;
+    let mut calls: Vec<String> = bench.fake.calls();
+    calls.retain(|call| call.starts_with("prepare"));
+    calls.sort_unstable();
+    assert_eq!(calls, ["prepare 1", "prepare 4"]);
+}
+
+/// What a container is made of must be certain: the image, and variables that no shell can set.
+#[tokio::test]
+async fn what_depends_on_earlier_steps_waits_for_them() {
+    for step in [
+        "{container: '${{ outputs.image }}', run: 'print 2'}",
+        "{container: alpine, run: 'print 2', env: {'not-a-name': '${{ outputs.image }}'}}",
+        "{container: alpine, run: 'print 2', env: {UID: '${{ outputs.image }}'}}",
+    ] {
+        let mut bench = Bench::new().await;
+        bench.settings.prepare_ahead = 3;
+        let steps = format!(
+            "
+- {{container: alpine, run: 'print 1', outputs: {{image: {{value: alpine}}}}}}
+- {step}
+- {{container: alpine, run: 'print 3'}}"
+        );
+        bench.printed(&steps).await;
+        let calls = bench.fake.calls();
+        let place = |wanted| calls.iter().position(|call| call == wanted).unwrap();
+        assert!(place("end 1") < place("prepare 2"), "{step}: {calls:?}");
+        assert!(bench.fake.inputs()[1].env.is_empty(), "{step}");
+    }
+}
+
+/// A mistake in a later step must not keep the steps before it from running.
+#[tokio::test]
+async fn what_cannot_be_made_is_told_when_it_is_due() {
+    for later in ["missing", "broken", "engine-down", "${{ nope }}", " "] {
+        let bench = Bench::new().await;
+        let steps = format!(
+            "
+- {{container: alpine, run: \"write a 1\\nprint 1\"}}
+- {{container: '{later}', run: 'print 2'}}"
+        );
+        let report = bench.report(&steps).await;
+        let order = [
+            "1 done",
+            "2 preparing",
+            "2 preparing failed: ",
+            "2 failed: ",
+        ];
+        let places: Vec<usize> = order
+            .iter()
+            .map(|line| report.find(line).unwrap())
+            .collect();
+        assert!(places.is_sorted(), "{later}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn mounts_and_files_are_part_of_the_container() {
+    let mut bench = Bench::new().await;
+    let spec_directory = fs_err::canonicalize(bench.directory.path()).unwrap();
+    fs_err::write(spec_directory.join("tool"), "x").unwrap();
+    bench.settings.mounts = vec![crate::sandbox::BindMount {
+        source: spec_directory.clone(),
+        target: "/extra".to_owned(),
+        read_only: false,
+    }];
+    bench
+        .printed(
+            "
+- {container: alpine, run: 'print 1'}
+- {container: alpine, run: 'print 2', mount: [{path: ./tool, mountpoint: /tool}], files: {/f: x}}",
+        )
+        .await;
+    let made = &bench.fake.preparations(2)[0];
+    assert_eq!(made.files, ["/f"]);
+    let mounts: Vec<(&str, bool)> = made
+        .mounts
+        .iter()
+        .map(|mount| (mount.target.as_str(), mount.read_only))
+        .collect();
+    let expected = [
+        ("/tool", true),
+        ("/.capstan-objects/0", true),
+        ("/extra", false),
+    ];
+    assert_eq!(mounts, expected);
+    assert_eq!(made.mounts[0].source, spec_directory.join("tool"));
+}
+
+impl Bench {
+    /// The networks of the containers of these steps.
+    fn networks(&self, steps: usize) -> Vec<Option<String>> {
+        (1..=steps)
+            .map(|step| self.fake.preparations(step)[0].network.clone())
+            .collect()
+    }
+}
+
+/// The last container holds the network that those between the first and itself join.
+#[tokio::test]
+async fn the_containers_of_a_task_share_a_network() {
+    let bench = Bench::new().await;
+    bench.printed(FOUR).await;
+    let of_last = Some("of step 4".to_owned());
+    let expected = [None, of_last.clone(), of_last, None];
+    assert_eq!(bench.networks(4), expected);
+}
+
+#[tokio::test]
+async fn the_users_network_is_kept_and_few_steps_share_nothing() {
+    let mut bench = Bench::new().await;
+    bench.settings.network = Some("host".to_owned());
+    bench.printed(FOUR).await;
+    assert_eq!(bench.networks(4), vec![Some("host".to_owned()); 4]);
+
+    let bench = Bench::new().await;
+    let two = FOUR.lines().take(3).collect::<Vec<_>>().join("\n");
+    bench.printed(&two).await;
+    assert_eq!(bench.networks(2), [None, None]);
+}
+
+/// Sharing is for speed only: whoever cannot join gets a network of its own.
+#[tokio::test]
+async fn a_network_that_cannot_be_joined_does_no_harm() {
+    for (second, last) in [
+        ("loner", "alpine"),
+        ("alpine", "missing"),
+        ("alpine", "broken"),
+    ] {
+        let bench = Bench::new().await;
+        let steps = format!(
+            "
+- {{container: alpine, run: 'print 1'}}
+- {{container: {second}, run: 'print 2'}}
+- {{container: {last}, run: 'print 3'}}"
+        );
+        let report = bench.report(&steps).await;
+        assert!(report.contains("\n2 done\n"), "{second} {last}: {report}");
+        assert_eq!(bench.networks(2), [None, None]);
+    }
+}
+
+#[tokio::test]
+async fn no_step_waits_for_the_image_of_the_one_that_holds_the_network() {
+    let bench = Bench::new().await;
+    let report = bench
+        .report(
+            "
+- {container: alpine, run: 'await image endless'}
+- {container: alpine, run: 'cancel'}
+- {container: endless, run: 'print 3'}",
+        )
+        .await;
+    assert!(report.contains("2 started: cancel {}"), "{report}");
+}
