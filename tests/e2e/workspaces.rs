@@ -80,6 +80,7 @@ fn what_is_no_repository_is_told() {
     --- stderr
     error: 4 repositories cannot be used:
       repository $WORLD/work/missing does not exist
+        hint: name a directory that holds a git repository, or a git URL
       $WORLD/work/directory is not in a git repository
         hint: run `git init` and commit there, or name another directory
       repository $WORLD/work/file is not a directory
