@@ -282,7 +282,7 @@ fn workspaces_of_a_monorepo() {
     ];
     world.repository("mono", &files);
     world.repository("single", &files);
-    let steps = vec![json!({
+    let steps = [json!({
         "run": "echo more >> go.mod; ls -A /work > seen",
         "container": "alpine:3",
     })];
@@ -295,7 +295,7 @@ fn workspaces_of_a_monorepo() {
             "commit": {"message": "Change it"},
         },
     });
-    let spec = world.write("spec.yaml", specs::with(steps, more));
+    let spec = world.write("spec.yaml", specs::with(&steps, more));
     let output = world
         .capstan(["batch", "run", "-f"])
         .arg(spec)
