@@ -194,7 +194,7 @@ fn groups_and_workspaces_make_branches_of_their_own() {
         },
     });
     let step = json!({"run": "echo more >> x", "container": "alpine:3"});
-    let spec = world.write("spec.yaml", specs::with(vec![step], more));
+    let spec = world.write("spec.yaml", specs::with(&[step], more));
     let output = world
         .capstan(["batch", "run", "--apply", "-f"])
         .arg(spec)

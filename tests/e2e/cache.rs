@@ -71,7 +71,10 @@ fn step(name: &str) -> Value {
 }
 
 fn spec(steps: &[&str]) -> String {
-    specs::with(steps.iter().map(|name| step(name)).collect(), json!({}))
+    specs::with(
+        &steps.iter().map(|name| step(name)).collect::<Vec<_>>(),
+        json!({}),
+    )
 }
 
 #[test]
@@ -156,7 +159,7 @@ fn what_a_result_depends_on_invalidates_it() {
         let mut step = step("one");
         step["env"] = env;
         step["mount"] = json!([{"path": "./mounted", "mountpoint": "/mounted"}]);
-        specs::with(vec![step], json!({}))
+        specs::with(&[step], json!({}))
     };
     let fixed = with(json!({"NAME": "value"}));
     let forwarded = with(json!(["NAME"]));
@@ -257,7 +260,7 @@ fn no_cache_neither_reads_nor_writes() {
 fn steps_before_a_failure_are_kept() {
     let bench = Bench::new();
     let failing = specs::with(
-        vec![
+        &[
             step("one"),
             json!({"run": "echo two >> /canary/log; exit 7", "container": "alpine:3"}),
         ],
@@ -292,7 +295,7 @@ fn a_skipped_last_step_needs_no_container() {
     let bench = Bench::new();
     let mut last = step("two");
     last["if"] = json!("${{ eq previous_step.stdout \"something else\\n\" }}");
-    let spec = specs::with(vec![step("one"), last], json!({}));
+    let spec = specs::with(&[step("one"), last], json!({}));
     let first = bench.run(&spec, &[]);
     assert_eq!(bench.ran(), "one");
     let second = bench.run(&spec, &[]);

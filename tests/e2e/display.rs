@@ -203,7 +203,7 @@ fn nothing_that_others_write_controls_the_terminal() {
         "branch": "br${{ outputs.evil }}anch",
         "commit": {"message": "Change"},
     });
-    let spec = specs::with(vec![step], json!({"changesetTemplate": template}));
+    let spec = specs::with(&[step], json!({"changesetTemplate": template}));
     let spec = world.write("spec.yaml", spec);
     let arguments = |output: &str| {
         let mut command = world

@@ -151,7 +151,10 @@ impl<'w> Capstan<'w> {
     )]
     pub fn reader(mut self, reader: &mut Command) -> Running {
         let (output, input) = std::io::pipe().expect("a pipe can be made");
-        reader.stdin(output).spawn().expect("the reader runs");
+        let mut child = reader.stdin(output).spawn().expect("the reader runs");
+        // Ours must be closed, so that the pipe ends with the reader.
+        reader.stdin(Stdio::null());
+        std::thread::spawn(move || child.wait());
         self.command.stdout(input);
         self.spawn()
     }
