@@ -1,5 +1,6 @@
 //! One line on standard error for everything that happens: for logs of CI systems.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use capstan_engine::docker::PullProgress;
@@ -19,6 +20,8 @@ pub(crate) struct Plain {
     verbose: bool,
     /// The last line about an image.
     last_pull: Mutex<String>,
+    /// Jobs of which a failed step has been told: that is their failure.
+    failed: Mutex<BTreeSet<usize>>,
 }
 
 impl Plain {
@@ -27,12 +30,18 @@ impl Plain {
             jobs: OnceLock::new(),
             verbose,
             last_pull: Mutex::default(),
+            failed: Mutex::default(),
         }
     }
 
     fn say(&self, job: usize, text: &str) {
         let name = self.label(job).map_or("", |label| label.name.as_str());
         printer::note(format_args!("[{name}] {text}"));
+    }
+
+    fn has_told_failure(&self, job: usize) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.contains(&job)
     }
 
     fn label(&self, job: usize) -> Option<&JobLabel> {
@@ -86,6 +95,9 @@ impl Report for Plain {
                 }
             }
             Reported::StepFailed { step, failure } => {
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.insert(job);
+                drop(failed);
                 self.say(
                     job,
                     &format!(
@@ -105,7 +117,7 @@ impl Report for Plain {
                 };
                 self.say(job, text);
             }
-            Reported::Failed { failure } if failure.step.is_none() => {
+            Reported::Failed { failure } if !self.has_told_failure(job) => {
                 let summary = printable(&failure.summary, WIDTH);
                 self.say(job, &format!("failed: {summary}"));
             }
