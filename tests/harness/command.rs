@@ -145,10 +145,6 @@ impl<'w> Capstan<'w> {
     }
 
     /// Starts it with its standard output read by another command, as in `capstan | head`.
-    #[expect(
-        clippy::zombie_processes,
-        reason = "what the reader makes of it is not looked at, and it ends with the test"
-    )]
     pub fn reader(mut self, reader: &mut Command) -> Running {
         let (output, input) = std::io::pipe().expect("a pipe can be made");
         let mut child = reader.stdin(output).spawn().expect("the reader runs");
