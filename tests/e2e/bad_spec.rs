@@ -670,7 +670,7 @@ fn templates_that_fail_when_they_are_rendered() {
     insta::assert_snapshot!(fails("echo hi", "echo ${{ index steps.modified_files 3 }}"), @r#"
     1 workspace in 1 repository
     [widgets] preparing the workspace
-    [widgets] step 1/1: failed: parsing step run: template: step-run:1:9: executing "step-run" at <index steps.modified_files 3>: error calling index: index out of range: 3
+    [widgets] step 1/1: failed: parsing step run: template: step-run:1:9: executing "step-run" at <index steps.modified_files 3>: er…
     ✗ widgets: step 1 failed
       parsing step run: template: step-run:1:9: executing "step-run" at <index steps.modified_files 3>: error calling index: index out of range: 3
     wrote out/changesets.json

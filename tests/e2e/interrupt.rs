@@ -127,7 +127,9 @@ fn a_run_leaves_another_that_is_alive_alone() {
             .run()
             .assert_code(0);
     }
-    assert_eq!(engine.containers(&world), containers);
+    // Those of steps that were over may have been on their way out.
+    let left = engine.containers(&world);
+    assert!(left.len() == 1 && containers.contains(&left[0]), "{left:?}");
     assert!(running.is_running());
     running.signal(Signal::INT);
     running.wait().assert_code(130);

@@ -76,7 +76,7 @@ fn what_is_no_repository_is_told() {
     error: ext::sh -c id: ext URLs are not supported: use https, http, ssh, git or file, or user@host:path
     --- exit 2
     ");
-    insta::assert_snapshot!(run(&world, &["missing", "directory", "file", "empty", "widgets"]), @r"
+    insta::assert_snapshot!(run(&world, &["missing", "directory", "file", "empty", "widgets"]), @"
     --- stderr
     error: 4 repositories cannot be used:
       repository $WORLD/work/missing does not exist

@@ -76,7 +76,7 @@ impl Ended {
 
     /// Repository and workspace path, for people.
     pub(crate) fn name(&self) -> String {
-        crate::jobs::name(&self.task)
+        self.task.name()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::apply::Applied;
 use crate::failure::Exit;
 use crate::printer;
 use crate::results::{Ended, diffstat};
-use crate::text;
+use crate::text::{self, plural};
 
 /// Width of a diffstat.
 const WIDTH: usize = 80;
@@ -141,11 +141,6 @@ pub(crate) fn error(ended: &[Ended], applied: &[Applied], interrupted: bool) -> 
             format!("{} errors occurred:{list}", all.len())
         }
     }
-}
-
-/// `1 workspace`, `2 workspaces`.
-pub(crate) fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The code that a run with these ends exits with.

@@ -7,8 +7,7 @@ use capstan_engine::run::{Report, Reported};
 
 use super::{JobLabel, Phase, Reporter};
 use crate::printer;
-use crate::summary::plural;
-use crate::text::printable;
+use crate::text::{plural, printable};
 
 /// Longest piece of a script or of output in a line.
 const WIDTH: usize = 100;
