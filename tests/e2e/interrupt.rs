@@ -33,7 +33,7 @@ fn run_directories(world: &World) -> usize {
 #[test]
 fn a_signal_ends_the_run_in_order() {
     let engine = Engine::require();
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let world = World::new();
         let mut running = sleeping(&world);
         running.signal(signal);
