@@ -637,6 +637,7 @@ fn outputs_that_are_not_what_they_are_declared_to_be() {
     1 workspace in 1 repository
     [widgets] preparing the workspace
     [widgets] step 1/1: echo hi >> README.md
+    [widgets] step 1/1: failed: setting step outputs: invalid character 'o' in literal null (expecting 'u')
     ✗ widgets: step 1 failed
       setting step outputs: invalid character 'o' in literal null (expecting 'u')
     hint: the output "info" is declared as json, but its value is "nope"
@@ -647,6 +648,7 @@ fn outputs_that_are_not_what_they_are_declared_to_be() {
     1 workspace in 1 repository
     [widgets] preparing the workspace
     [widgets] step 1/1: echo hi >> README.md
+    [widgets] step 1/1: failed: setting step outputs: EOF
     ✗ widgets: step 1 failed
       setting step outputs: EOF
     hint: the output "info" is declared as json, but its value is empty
@@ -657,6 +659,7 @@ fn outputs_that_are_not_what_they_are_declared_to_be() {
     1 workspace in 1 repository
     [widgets] preparing the workspace
     [widgets] step 1/1: echo hi >> README.md
+    [widgets] step 1/1: failed: setting step outputs: yaml: line 1: while parsing a node, did not find expected node content
     ✗ widgets: step 1 failed
       setting step outputs: yaml: line 1: while parsing a node, did not find expected node content
     hint: the output "info" is declared as yaml, but its value is "a: ["

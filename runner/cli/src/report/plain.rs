@@ -119,7 +119,11 @@ impl Report for Plain {
             }
             Reported::Failed { failure } if !self.has_told_failure(job) => {
                 let summary = printable(&failure.summary, WIDTH);
-                self.say(job, &format!("failed: {summary}"));
+                let place = failure
+                    .step
+                    .map(|step| format!("{}: ", self.step(job, step)));
+                let place = place.unwrap_or_default();
+                self.say(job, &format!("{place}failed: {summary}"));
             }
             Reported::Cancelled => self.say(job, "cancelled"),
             _ => {}

@@ -151,9 +151,9 @@ impl Shared {
                 continue;
             }
             let mut attempt = self.attempt(preparation, interpreter).await;
-            if matches!(attempt, Err(Attempt::NoInit))
-                && !self.without_init.swap(true, Ordering::Relaxed)
-            {
+            if matches!(attempt, Err(Attempt::NoInit)) {
+                // Of several containers made at once, each finds out for itself.
+                self.without_init.store(true, Ordering::Relaxed);
                 tracing::debug!("the engine has no init binary, so containers run without one");
                 attempt = self.attempt(preparation, interpreter).await;
             }
