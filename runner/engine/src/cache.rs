@@ -90,13 +90,6 @@ impl StepCache {
         }
     }
 
-    /// Removes a result, if it is there.
-    pub fn remove(&self, slug: &str, key: &str) {
-        if let Some(path) = self.path(slug, key) {
-            let _ = fs_err::remove_file(path);
-        }
-    }
-
     /// Repository names end up in slugs; one that is not a single name of a directory has no entry.
     fn path(&self, slug: &str, key: &str) -> Option<PathBuf> {
         let is_name = |name: &str| {
@@ -170,8 +163,6 @@ mod tests {
             assert_eq!(found, mode);
         }
         assert_eq!(fs_err::read_dir(&slug).unwrap().count(), 1);
-        cache.remove("r-c", "k-step-0");
-        assert_eq!(cache.get("r-c", "k-step-0", decode), Lookup::Miss);
     }
 
     #[test]

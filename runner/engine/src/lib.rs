@@ -1,6 +1,6 @@
 //! Runs one job: makes its workspace, runs its steps in sandboxes, hands back what came of it.
 //!
-//! [`sandbox`] is the contract every engine keeps; [`docker`] keeps it through a container engine's
+//! [`run`] is the step loop. [`sandbox`] is the contract every engine keeps; [`docker`] keeps it through a container engine's
 //! socket. [`repository`] finds the commit to work on, [`workspace`] lays it out and computes diffs,
 //! all through the one hardened wrapper in [`git`]. [`cache`] remembers step results on disk,
 //! [`state`] what a killed process left behind. [`apply`] turns results into branches and commits.

@@ -36,8 +36,7 @@ pub(super) async fn run(
         results::prepare(&directory.join(output))?;
     }
     let cancel = interrupt::token(Arc::clone(&reporter)).map_err(Failed::environment)?;
-    let workplace = Workplace::open(&config, environment, &cancel, Arc::clone(&reporter)).await;
-    let ended = match &workplace {
+    let ended = match Workplace::open(&config, environment, &cancel, Arc::clone(&reporter)).await {
         Ok(workplace) => {
             let inputs = Inputs {
                 args: &args,
@@ -45,20 +44,18 @@ pub(super) async fn run(
                 environment,
                 directory: &directory,
             };
-            let ended = execute(&inputs, &loaded, reporter.as_ref(), workplace, begun).await;
+            let ended = execute(&inputs, &loaded, reporter.as_ref(), &workplace, begun).await;
             workplace.close().await;
             ended
         }
-        Err(_) => Ok(Exit::Environment),
+        Err(failed) => Err(failed),
     };
     reporter.finish();
-    let ended = workplace.and(ended);
-    if let Err(failed) = &ended {
+    ended.inspect_err(|failed| {
         reporter.phase(Phase::Failed {
             error: &failed.message,
         });
-    }
-    ended
+    })
 }
 
 struct Inputs<'a> {

@@ -36,18 +36,6 @@ impl DockerSandbox {
             .await
     }
 
-    /// Deletes what is in `directory`, but not itself, by a root container of `image`, which must have `rm`.
-    ///
-    /// # Errors
-    /// As [`DockerSandbox::chown`].
-    pub async fn empty(&self, image: &Image, directory: &Path) -> Result<(), Fault> {
-        let script = r#"for entry in /work/* /work/.[!.]* /work/..?*; do
-            if [ -e "$entry" ] || [ -L "$entry" ]; then rm -rf -- "$entry" || exit 1; fi
-        done"#;
-        self.as_root(image, directory, "deleting files", script.to_owned())
-            .await
-    }
-
     async fn as_root(
         &self,
         image: &Image,
