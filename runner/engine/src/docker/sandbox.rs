@@ -151,10 +151,11 @@ impl Shared {
                 continue;
             }
             let mut attempt = self.attempt(preparation, interpreter).await;
-            if matches!(attempt, Err(Attempt::NoInit))
-                && !self.without_init.swap(true, Ordering::Relaxed)
-            {
-                tracing::debug!("the engine has no init binary, so containers run without one");
+            if matches!(attempt, Err(Attempt::NoInit)) {
+                // Several may find out at the same time; each tries again.
+                if !self.without_init.swap(true, Ordering::Relaxed) {
+                    tracing::debug!("the engine has no init binary, so containers run without one");
+                }
                 attempt = self.attempt(preparation, interpreter).await;
             }
             match attempt {
