@@ -102,6 +102,7 @@ fn not_yaml() {
     spec.yaml:1:7: invalid indentation in quoted scalar
       1 | name: "hello
         |       ^
+      hint: a quote is not closed
     "#);
 }
 
@@ -636,6 +637,7 @@ fn outputs_that_are_not_what_they_are_declared_to_be() {
     1 workspace in 1 repository
     [widgets] preparing the workspace
     [widgets] step 1/1: echo hi >> README.md
+    [widgets] step 1/1: failed: setting step outputs: invalid character 'o' in literal null (expecting 'u')
     ✗ widgets: step 1 failed
       setting step outputs: invalid character 'o' in literal null (expecting 'u')
     hint: the output "info" is declared as json, but its value is "nope"
@@ -646,6 +648,7 @@ fn outputs_that_are_not_what_they_are_declared_to_be() {
     1 workspace in 1 repository
     [widgets] preparing the workspace
     [widgets] step 1/1: echo hi >> README.md
+    [widgets] step 1/1: failed: setting step outputs: EOF
     ✗ widgets: step 1 failed
       setting step outputs: EOF
     hint: the output "info" is declared as json, but its value is empty
@@ -656,6 +659,7 @@ fn outputs_that_are_not_what_they_are_declared_to_be() {
     1 workspace in 1 repository
     [widgets] preparing the workspace
     [widgets] step 1/1: echo hi >> README.md
+    [widgets] step 1/1: failed: setting step outputs: yaml: line 1: while parsing a node, did not find expected node content
     ✗ widgets: step 1 failed
       setting step outputs: yaml: line 1: while parsing a node, did not find expected node content
     hint: the output "info" is declared as yaml, but its value is "a: ["
@@ -669,7 +673,7 @@ fn templates_that_fail_when_they_are_rendered() {
     insta::assert_snapshot!(fails("echo hi", "echo ${{ index steps.modified_files 3 }}"), @r#"
     1 workspace in 1 repository
     [widgets] preparing the workspace
-    [widgets] step 1/1: failed: parsing step run: template: step-run:1:9: executing "step-run" at <index steps.modified_files 3>: error calling index: index out of range: 3
+    [widgets] step 1/1: failed: parsing step run: template: step-run:1:9: executing "step-run" at <index steps.modified_files 3>: er…
     ✗ widgets: step 1 failed
       parsing step run: template: step-run:1:9: executing "step-run" at <index steps.modified_files 3>: error calling index: index out of range: 3
     wrote out/changesets.json

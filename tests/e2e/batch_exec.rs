@@ -86,7 +86,7 @@ fn two_steps() -> Value {
         {"run": "echo \"<$WHO> & co\" | tee -a README.md", "container": "alpine:3",
          "env": {"WHO": "${{ repository.name }}"},
          "outputs": {"seven": {"value": "7", "format": "json"}, "said": {"value": "${{ step.stdout }}"}}},
-        {"run": "echo ${{ outputs.seven }} > new.txt; id -u >&2", "container": "alpine:3", "env": ["HOME"]},
+        {"run": "echo ${{ outputs.seven }} > new.txt; id -u >&2", "container": "alpine:3", "env": ["LC_ALL"]},
     ])
 }
 
@@ -94,14 +94,40 @@ fn two_steps() -> Value {
 fn events_in_order() {
     let (world, repository) = world(&input(&two_steps()));
     let output = exec(&world).run();
-    insta::assert_snapshot!(shown(&output), @"");
+    insta::assert_snapshot!(shown(&output), @r#"
+    PREPARING_DOCKER_IMAGES STARTED {}
+    PREPARING_DOCKER_IMAGES PROGRESS {"total":1}
+    PREPARING_DOCKER_IMAGES PROGRESS {"done":1,"total":1}
+    PREPARING_DOCKER_IMAGES SUCCESS {}
+    DETERMINING_WORKSPACE_TYPE STARTED {}
+    DETERMINING_WORKSPACE_TYPE SUCCESS {"type":"BIND"}
+    EXECUTING_TASK STARTED {"taskID":"T"}
+    TASK_PREPARING_STEP STARTED {"taskID":"T","step":1}
+    TASK_PREPARING_STEP SUCCESS {"taskID":"T","step":1}
+    TASK_STEP STARTED {"taskID":"T","step":1,"env":{"WHO":"github.com/acme/widgets"}}
+    TASK_STEP PROGRESS {"taskID":"T","step":1,"out":"stdout: \u003cgithub.com/acme/widgets\u003e \u0026 co\n"}
+    TASK_STEP SUCCESS {"taskID":"T","step":1,"diff":"diff --git README.md README.md\nindex 45b983b..0387dcc 100644\n--- README.md\n+++ README.md\n@@ -1 +1,2 @@\n hi\n+\u003cgithub.com/acme/widgets\u003e \u0026 co\n","outputs":{"said":"\u003cgithub.com/acme/widgets\u003e \u0026 co\n","seven":7}}
+    TASK_PREPARING_STEP STARTED {"taskID":"T","step":2}
+    TASK_PREPARING_STEP SUCCESS {"taskID":"T","step":2}
+    TASK_STEP STARTED {"taskID":"T","step":2,"env":{"LC_ALL":"********"}}
+    TASK_STEP PROGRESS {"taskID":"T","step":2,"out":"stderr: 0\n"}
+    TASK_STEP SUCCESS {"taskID":"T","step":2,"diff":"diff --git README.md README.md\nindex 45b983b..0387dcc 100644\n--- README.md\n+++ README.md\n@@ -1 +1,2 @@\n hi\n+\u003cgithub.com/acme/widgets\u003e \u0026 co\ndiff --git new.txt new.txt\nnew file mode 100644\nindex 0000000..7f8f011\n--- /dev/null\n+++ new.txt\n@@ -0,0 +1 @@\n+7\n","outputs":{"said":"\u003cgithub.com/acme/widgets\u003e \u0026 co\n","seven":7}}
+    CACHE_AFTER_STEP_RESULT SUCCESS {"key":"dxeqVgzWZkUIYY97dbznXg-step-0","value":{"changedFiles":{"modified":["README.md"],"added":null,"deleted":null,"renamed":null},"stdout":"\u003cgithub.com/acme/widgets\u003e \u0026 co\n","stderr":"","stepIndex":0,"diff":"diff --git README.md README.md\nindex 45b983b..0387dcc 100644\n--- README.md\n+++ README.md\n@@ -1 +1,2 @@\n hi\n+\u003cgithub.com/acme/widgets\u003e \u0026 co\n","outputs":{"said":"\u003cgithub.com/acme/widgets\u003e \u0026 co\n","seven":7}}}
+    CACHE_AFTER_STEP_RESULT SUCCESS {"key":"mEbZOE5hUfYNIBvGICSuCg-step-1","value":{"changedFiles":{"modified":["README.md"],"added":["new.txt"],"deleted":null,"renamed":null},"stdout":"","stderr":"0\n","stepIndex":1,"diff":"diff --git README.md README.md\nindex 45b983b..0387dcc 100644\n--- README.md\n+++ README.md\n@@ -1 +1,2 @@\n hi\n+\u003cgithub.com/acme/widgets\u003e \u0026 co\ndiff --git new.txt new.txt\nnew file mode 100644\nindex 0000000..7f8f011\n--- /dev/null\n+++ new.txt\n@@ -0,0 +1 @@\n+7\n","outputs":{"said":"\u003cgithub.com/acme/widgets\u003e \u0026 co\n","seven":7}}}
+    EXECUTING_TASK SUCCESS {"taskID":"T"}
+    exit 0
+    "#);
     assert_eq!(output.stderr(), "");
     // The steps ran in the repository itself, and nothing else is left.
     assert_eq!(
         repository.git(["status", "--porcelain"]),
         " M README.md\n?? new.txt"
     );
-    assert_eq!(world.files("tmp"), [""; 0]);
+    let left = world.files("tmp");
+    assert!(
+        left.iter().all(|file| file.starts_with("logs/")),
+        "{left:?}"
+    );
     assert_eq!(Engine::require().containers(&world), [""; 0]);
 }
 
@@ -112,7 +138,7 @@ fn binary_diffs_give_results_in_version_2() {
     let values = cache_values(&output);
     assert_eq!(values.len(), 2);
     let (_, second) = &values[1];
-    insta::assert_snapshot!(second, @"");
+    insta::assert_snapshot!(second, @r#"{"changedFiles":{"added":["new.txt"],"deleted":null,"modified":["README.md"],"renamed":null},"diff":"ZGlmZiAtLWdpdCBSRUFETUUubWQgUkVBRE1FLm1kCmluZGV4IDQ1Yjk4M2IuLjAzODdkY2MgMTAwNjQ0Ci0tLSBSRUFETUUubWQKKysrIFJFQURNRS5tZApAQCAtMSArMSwyIEBACiBoaQorPGdpdGh1Yi5jb20vYWNtZS93aWRnZXRzPiAmIGNvCmRpZmYgLS1naXQgbmV3LnR4dCBuZXcudHh0Cm5ldyBmaWxlIG1vZGUgMTAwNjQ0CmluZGV4IDAwMDAwMDAuLjdmOGYwMTEKLS0tIC9kZXYvbnVsbAorKysgbmV3LnR4dApAQCAtMCwwICsxIEBACis3Cg==","outputs":{"said":"<github.com/acme/widgets> & co\n","seven":7},"skipped":false,"stderr":"0\n","stdout":"","stepIndex":1,"version":2}"#);
 }
 
 #[test]
@@ -148,8 +174,36 @@ fn a_failing_step() {
     ]);
     let (world, _) = world(&input(&steps));
     let output = exec(&world).run();
-    insta::assert_snapshot!(shown(&output), @"");
-    insta::assert_snapshot!(output.stderr(), @"");
+    insta::assert_snapshot!(shown(&output), @r#"
+    PREPARING_DOCKER_IMAGES STARTED {}
+    PREPARING_DOCKER_IMAGES PROGRESS {"total":1}
+    PREPARING_DOCKER_IMAGES PROGRESS {"done":1,"total":1}
+    PREPARING_DOCKER_IMAGES SUCCESS {}
+    DETERMINING_WORKSPACE_TYPE STARTED {}
+    DETERMINING_WORKSPACE_TYPE SUCCESS {"type":"BIND"}
+    EXECUTING_TASK STARTED {"taskID":"T"}
+    TASK_PREPARING_STEP STARTED {"taskID":"T","step":1}
+    TASK_PREPARING_STEP SUCCESS {"taskID":"T","step":1}
+    TASK_STEP STARTED {"taskID":"T","step":1}
+    TASK_STEP SUCCESS {"taskID":"T","step":1,"diff":"diff --git README.md README.md\nindex 45b983b..eea8a8d 100644\n--- README.md\n+++ README.md\n@@ -1 +1,2 @@\n hi\n+one\n"}
+    TASK_PREPARING_STEP STARTED {"taskID":"T","step":2}
+    TASK_PREPARING_STEP SUCCESS {"taskID":"T","step":2}
+    TASK_STEP STARTED {"taskID":"T","step":2}
+    TASK_STEP PROGRESS {"taskID":"T","step":2,"out":"stderr: oops\n"}
+    TASK_STEP FAILURE {"taskID":"T","step":2,"error":"run: printf oops \u003e\u00262; exit 3\ncontainer: alpine:3\n\nstandard error:\n\toops\n\nCommand failed with exit code 3.","exitCode":3}
+    CACHE_AFTER_STEP_RESULT SUCCESS {"key":"5uyLPlEQU75e_jMmurXyiA-step-0","value":{"changedFiles":{"modified":["README.md"],"added":null,"deleted":null,"renamed":null},"stdout":"","stderr":"","stepIndex":0,"diff":"diff --git README.md README.md\nindex 45b983b..eea8a8d 100644\n--- README.md\n+++ README.md\n@@ -1 +1,2 @@\n hi\n+one\n","outputs":{}}}
+    EXECUTING_TASK FAILURE {"taskID":"T","error":"run: printf oops \u003e\u00262; exit 3\ncontainer: alpine:3\n\nstandard error:\n\toops\n\nCommand failed with exit code 3."}
+    exit 1
+    "#);
+    insta::assert_snapshot!(output.stderr(), @"
+    error: run: printf oops >&2; exit 3
+    container: alpine:3
+
+    standard error:
+    	oops
+
+    Command failed with exit code 3. (exit code: 1)
+    ");
 }
 
 #[test]
@@ -321,10 +375,41 @@ fn flags_and_inputs_that_cannot_be_used() {
         assert_eq!(output.stderr(), expected);
         assert_eq!(output.stdout(), "");
     }
-    insta::assert_snapshot!(exec(&world).run(), @"");
+    insta::assert_snapshot!(exec(&world).run(), @"
+    --- stderr
+    error: invalid execution, no steps to process (exit code: 1)
+    --- exit 1
+    ");
     world.write("input.json", "{\"steps\": [");
-    insta::assert_snapshot!(exec(&world).run(), @"");
-    insta::assert_snapshot!(exec(&world).args(["-timeout", "soon"]).run(), @"");
+    insta::assert_snapshot!(exec(&world).run(), @"
+    --- stderr
+    error: reading execution input: EOF while parsing a list at line 1 column 11 (exit code: 1)
+    --- exit 1
+    ");
+    insta::assert_snapshot!(exec(&world).args(["-timeout", "soon"]).run(), @r#"
+    --- stderr
+    error: invalid value "soon" for flag -timeout: expected a duration such as <time>, 30m or 1h30m
+
+    Usage: capstan batch exec -f FILE -repo DIR -tmp DIR [flags]
+
+    Runs the steps of one workspace and tells of them in JSON lines, as `src batch exec` does.
+
+      -f value
+            The workspace execution input file to read (JSON). Required.
+      -repo value
+            The checked-out repository; steps run in it. Required.
+      -tmp value
+            Directory for temporary data. Required. A relative one is created and must not exist yet.
+      -workspaceFiles value
+            Directory in which mount paths are looked up. Default: the current one.
+      -timeout value
+            Longest run of all steps, as a Go duration. Default: 1h.
+      -run-as-image-user
+            Run steps as the image's user instead of as root.
+      -binaryDiffs
+            Write results in version 2, whose diffs may hold any bytes.
+    --- exit 2
+    "#);
     std::fs::remove_file(world.work().join("input.json")).unwrap();
     insta::assert_snapshot!(exec(&world).run(), @"
     --- stderr
@@ -402,8 +487,35 @@ changesetTemplate: {title: T, body: B, branch: demo, commit: {message: M}}
     EXECUTING_TASKS SUCCESS {}
     exit 0
     "#);
-    insta::assert_snapshot!(run(&spec.replace("\"0\"", "\"7\"")), @"");
-    insta::assert_snapshot!(run("name: [x]\n"), @"");
+    insta::assert_snapshot!(run(&spec.replace("\"0\"", "\"7\"")), @r#"
+    PARSING_BATCH_SPEC STARTED {}
+    PARSING_BATCH_SPEC SUCCESS {}
+    DETERMINING_WORKSPACES STARTED {}
+    DETERMINING_WORKSPACES SUCCESS {"repoCount":1,"workspaceCount":1}
+    CHECKING_CACHE STARTED {}
+    CHECKING_CACHE SUCCESS {"tasksToExecute":1}
+    PREPARING_DOCKER_IMAGES STARTED {}
+    PREPARING_DOCKER_IMAGES PROGRESS {"total":1}
+    PREPARING_DOCKER_IMAGES PROGRESS {"done":1,"total":1}
+    PREPARING_DOCKER_IMAGES SUCCESS {}
+    DETERMINING_WORKSPACE_TYPE STARTED {}
+    DETERMINING_WORKSPACE_TYPE SUCCESS {"type":"BIND"}
+    EXECUTING_TASK STARTED {"taskID":"T"}
+    TASK_PREPARING_STEP STARTED {"taskID":"T","step":1}
+    TASK_PREPARING_STEP SUCCESS {"taskID":"T","step":1}
+    TASK_STEP STARTED {"taskID":"T","step":1,"env":{"X":"x"}}
+    TASK_STEP FAILURE {"taskID":"T","step":1,"error":"run: echo \"$X\" \u003e\u003e README.md; exit 7\ncontainer: alpine:3\n\nCommand failed with exit code 7.","exitCode":7}
+    EXECUTING_TASK FAILURE {"taskID":"T","error":"run: echo \"$X\" \u003e\u003e README.md; exit 7\ncontainer: alpine:3\n\nCommand failed with exit code 7."}
+    EXECUTING_TASKS SUCCESS {}
+    BATCH_SPEC_EXECUTION FAILURE {"error":"execution in widgets failed: run: echo \"$X\" \u003e\u003e README.md; exit 7\ncontainer: alpine:3\n\nCommand failed with exit code 7. (see $WORLD/home/.local/state/capstan/logs/RUN/0000-widgets-b490fed1abace25d1a2b01dc984148bc9dc2558e.log for details)"}
+    exit 1
+    "#);
+    insta::assert_snapshot!(run("name: [x]\n"), @r#"
+    PARSING_BATCH_SPEC STARTED {}
+    PARSING_BATCH_SPEC FAILURE {"error":"the batch spec is not valid (1 problem):\n\nspec.yaml:1:7: name: Invalid type. Expected: string, given: array\n  1 | name: [x]\n    |       ^^^"}
+    BATCH_SPEC_EXECUTION FAILURE {"error":"exit code: 2"}
+    exit 2
+    "#);
     // A second run finds the first one's results.
     let again = run(spec);
     assert!(

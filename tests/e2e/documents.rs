@@ -16,6 +16,17 @@ fn block<'a>(text: &'a str, fence: &str) -> &'a str {
     rest.split_once("```").expect("the block ends").0
 }
 
+/// What a document shows as the output of a command.
+fn after<'a>(text: &'a str, command: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(&format!("$ {command}\n"))
+        .unwrap_or_else(|| panic!("{command} is not shown"));
+    let end = rest.find("```").expect("the block ends");
+    // An empty line stands before the next command.
+    let next = rest.find("\n$ ").unwrap_or(end);
+    &rest[..end.min(next)]
+}
+
 #[test]
 fn the_examples_are_valid() {
     let world = World::new();
@@ -44,20 +55,26 @@ fn the_tour_of_the_readme_works() {
     world.write("spec.yaml", block(&readme, "yaml"));
     let made = ["widgets", "gadgets"].map(|name| world.repository(name, &[("README.md", "hi\n")]));
 
-    let repositories = ["./widgets", "./gadgets"];
-    world
+    let shown = |command: &str| {
+        let text = after(&readme, command);
+        let seconds = regex_lite::Regex::new(r"\b\d+\.\ds\b").expect("it is one");
+        seconds.replace_all(text, "<time>").into_owned()
+    };
+    let valid = world
         .capstan(["batch", "validate", "-f", "spec.yaml"])
-        .run()
-        .assert_code(0);
-    world
+        .run();
+    assert_eq!(valid.stdout(), shown("capstan batch validate -f spec.yaml"));
+
+    let repositories = ["./widgets", "./gadgets"];
+    let run = world
         .capstan(["batch", "run", "-f", "spec.yaml", "--output", "out"])
         .args(repositories)
-        .run()
-        .assert_code(0);
-    let (_, patch) = readme
-        .split_once("$ cat out/widgets/hello-world.patch\n")
-        .expect("the README shows the patch");
-    let patch = patch.split_once("```").expect("the block ends").0;
+        .run();
+    run.assert_code(0);
+    // The README shows what stays on a terminal: the summary without the lines of progress before it.
+    let summary = shown("capstan batch run -f spec.yaml --output out ./widgets ./gadgets");
+    assert!(run.stderr().ends_with(&summary), "{run}\nis not\n{summary}");
+    let patch = shown("cat out/widgets/hello-world.patch");
     assert_eq!(world.read("out/widgets/hello-world.patch"), patch);
 
     world
@@ -69,4 +86,53 @@ fn the_tour_of_the_readme_works() {
         let message = repository.git(["log", "--format=%s", "-1", "hello-world"]);
         assert_eq!(message, "Append a greeting to the README");
     }
+}
+
+#[test]
+fn the_page_on_the_command_line_has_every_flag() {
+    let world = World::new();
+    let page = fs::read_to_string(root().join("docs/command-line.md")).expect("there is a page");
+    let flag = regex_lite::Regex::new(r"(?m)^ +(?:-\w, )?(--?[A-Za-z-]+)").expect("it is one");
+    for command in [
+        &["batch", "run"][..],
+        &["batch", "exec"],
+        &["batch", "validate"],
+        &["batch", "render"],
+        &["doctor"],
+    ] {
+        let help = world.capstan(command).arg("--help").run();
+        let help = help.stdout();
+        let flags: Vec<_> = flag
+            .captures_iter(&help)
+            .filter_map(|found| found.get(1))
+            .collect();
+        assert!(flags.len() > 3, "{help}");
+        for flag in flags {
+            assert!(
+                page.contains(flag.as_str()),
+                "{command:?}: {}",
+                flag.as_str()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_page_on_the_command_line_shows_a_real_message() {
+    let world = World::new();
+    let page = fs::read_to_string(root().join("docs/command-line.md")).expect("there is a page");
+    world.write(
+        "spec.yaml",
+        "version: 2
+name: hello
+steps:
+  - run: echo ${{ repositry.name }} >> README.md
+    contaner: alpine:3
+    container: alpine:3
+changesetTemplate: {title: a, body: b, branch: c, commit: {message: d}}
+",
+    );
+    let output = world.capstan(["batch", "validate", "spec.yaml"]).run();
+    let shown = after(&page, "capstan batch validate spec.yaml");
+    assert_eq!(output.stderr(), shown);
 }

@@ -84,9 +84,9 @@ fn a_workspace_that_does_not_fit_on_the_disk_ends_the_run() {
         .arg(&disk.0)
         .run();
     output.assert_code(3);
-    insta::assert_snapshot!(story(&output), @r"
+    insta::assert_snapshot!(story(&output), @"
     ✗ widgets: failed
-      creating workspace: creating workspace: checking out: 'git read-tree' failed: error: unable to write file large: exit status 128: the disk is full
+      creating workspace: checking out: 'git read-tree' failed: error: unable to write file large: exit status 128: the disk is full
     hint: free some disk space and run again
     ");
     assert_eq!(fs::read_dir(disk.0.join("runs")).unwrap().count(), 0);

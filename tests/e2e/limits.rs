@@ -120,12 +120,12 @@ fn a_workspace_has_a_time_limit() {
     let scene = Scene::new();
     let output = scene
         .batch(&[("alpine:3", "echo begun; sleep 1000")])
-        .args(["--timeout", "1s"])
+        .args(["--timeout", "5s"])
         .run();
     output.assert_code(1);
     let raw = String::from_utf8_lossy(output.raw_stderr()).into_owned();
     assert!(
-        raw.contains("Timeout reached. Execution took longer than 1s."),
+        raw.contains("Timeout reached. Execution took longer than 5s."),
         "{raw}"
     );
     insta::assert_snapshot!(story(&output), @r"

@@ -1,17 +1,27 @@
 //! End-to-end tests of the `capstan` binary against a real container engine.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "literals are easier to read without borrowing"
+)]
 
+mod apply;
 mod bad_spec;
 mod batch_exec;
 mod batch_run;
+mod cache;
+mod commands;
 mod diffs;
+mod display;
 mod documents;
 mod engine;
 mod hostile;
 mod images;
+mod interrupt;
 mod limits;
 mod ownership;
+mod parallel;
 mod podman;
 mod registry;
 mod scene;

@@ -56,13 +56,13 @@ fn a_failing_step_is_told_as_anywhere() {
     ✗ widgets: step 1 failed
       run: echo so far; echo oops >&2; exit 7
       container: busybox:stable
-      
+
       standard out:
       	so far
-      
+
       standard error:
       	oops
-      
+
       Command failed with exit code 7.
     ");
 }
@@ -72,7 +72,7 @@ fn a_step_that_takes_too_long_is_stopped() {
     let scene = scene();
     let output = scene
         .batch(&[("busybox:stable", "sleep 1000")])
-        .args(["--timeout", "3s"])
+        .args(["--timeout", "8s"])
         .env("DOCKER_HOST", address())
         .run();
     output.assert_code(1);

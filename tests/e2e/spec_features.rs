@@ -266,8 +266,9 @@ workspaces:
 steps:
   - run: |
       touch x.tmp
-      find /work -name .git -prune -o -type f -print | sort > files.txt
-      echo "at ${{ steps.path }}" >> files.txt
+      found=$(find /work -name .git -prune -o -type f -print | sort)
+      echo "$found" > files.txt
+      echo "at [${{ steps.path }}]" >> files.txt
     container: alpine:3
 changesetTemplate:
   title: In ${{ steps.path }}
@@ -294,11 +295,11 @@ changesetTemplate:
     [plain] step 1/1: touch x.tmp
     [plain] done
     mono: branch demo/root
-      files.txt | 9 +++++++++
-      1 file changed, 9 insertions(+)
+      files.txt | 8 ++++++++
+      1 file changed, 8 insertions(+)
     mono:a: branch demo/root-a
-      a/files.txt | 6 ++++++
-      1 file changed, 6 insertions(+)
+      a/files.txt | 5 +++++
+      1 file changed, 5 insertions(+)
     mono:b/c: branch demo/root-b-c
       b/c/files.txt | 4 ++++
       1 file changed, 4 insertions(+)
@@ -321,14 +322,14 @@ changesetTemplate:
     insta::assert_snapshot!(world.read("out/mono/demo/root-b-c.patch"), @"
     diff --git b/c/files.txt b/c/files.txt
     new file mode 100644
-    index 0000000..97f6e7f
+    index 0000000..f9d74ae
     --- /dev/null
     +++ b/c/files.txt
     @@ -0,0 +1,4 @@
     +/work/.gitignore
     +/work/b/c/package.json
     +/work/b/c/x.tmp
-    +at b/c
+    +at [b/c]
     ");
 }
 

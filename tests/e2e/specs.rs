@@ -7,11 +7,11 @@ pub(crate) fn of(scripts: &[&str]) -> String {
     let steps = scripts
         .iter()
         .map(|script| json!({"run": script, "container": "alpine:3"}));
-    with(steps.collect(), json!({}))
+    with(&steps.collect::<Vec<_>>(), json!({}))
 }
 
 /// A spec with these steps; `more` are further fields.
-pub(crate) fn with(steps: Vec<Value>, more: Value) -> String {
+pub(crate) fn with(steps: &[Value], more: Value) -> String {
     let mut spec = json!({
         "version": 2,
         "name": "change",

@@ -76,10 +76,11 @@ fn what_is_no_repository_is_told() {
     error: ext::sh -c id: ext URLs are not supported: use https, http, ssh, git or file, or user@host:path
     --- exit 2
     ");
-    insta::assert_snapshot!(run(&world, &["missing", "directory", "file", "empty", "widgets"]), @r"
+    insta::assert_snapshot!(run(&world, &["missing", "directory", "file", "empty", "widgets"]), @"
     --- stderr
     error: 4 repositories cannot be used:
       repository $WORLD/work/missing does not exist
+        hint: name a directory that holds a git repository, or a git URL
       $WORLD/work/directory is not in a git repository
         hint: run `git init` and commit there, or name another directory
       repository $WORLD/work/file is not a directory
@@ -281,7 +282,7 @@ fn workspaces_of_a_monorepo() {
     ];
     world.repository("mono", &files);
     world.repository("single", &files);
-    let steps = vec![json!({
+    let steps = [json!({
         "run": "echo more >> go.mod; ls -A /work > seen",
         "container": "alpine:3",
     })];
@@ -294,7 +295,7 @@ fn workspaces_of_a_monorepo() {
             "commit": {"message": "Change it"},
         },
     });
-    let spec = world.write("spec.yaml", specs::with(steps, more));
+    let spec = world.write("spec.yaml", specs::with(&steps, more));
     let output = world
         .capstan(["batch", "run", "-f"])
         .arg(spec)

@@ -144,6 +144,17 @@ impl<'w> Capstan<'w> {
         self.spawn().wait()
     }
 
+    /// Starts it with its standard output read by another command, as in `capstan | head`.
+    pub fn reader(mut self, reader: &mut Command) -> Running {
+        let (output, input) = std::io::pipe().expect("a pipe can be made");
+        let mut child = reader.stdin(output).spawn().expect("the reader runs");
+        // Ours must be closed, so that the pipe ends with the reader.
+        reader.stdin(Stdio::null());
+        std::thread::spawn(move || child.wait());
+        self.command.stdout(input);
+        self.spawn()
+    }
+
     /// Starts it and lets it run.
     pub fn spawn(self) -> Running {
         Running::start(self.command, self.stdin, self.world.root().to_owned())

@@ -17,6 +17,9 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b(\d+m ?)?\d+(\.\d+)?(ms|µs|s)\b", "<time>"),
         // Content digests and the ids of containers.
         (r"\b[0-9a-f]{64}\b", "<digest>"),
+        // What a run's own directories are called.
+        (r"/logs/[a-z0-9]{12}/", "/logs/<run>/"),
+        (r"/kept/[a-z0-9]{12}/", "/kept/<run>/"),
         // Names made by `mktemp` and by the tempfile crate.
         (r"\btmp\.[A-Za-z0-9]{6,}", "tmp.<random>"),
         (r"\.tmp[A-Za-z0-9]{6}\b", ".tmp<random>"),
@@ -55,6 +58,7 @@ mod tests {
             ("took 340ms, then 1m 02s", "took <time>, then <time>"),
             ("3 steps, 12 files", "3 steps, 12 files"),
             ("exit code 127", "exit code 127"),
+            ("/x/logs/i8wjhvozdcrq/0.log", "/x/logs/<run>/0.log"),
             (
                 r#"{"timestamp":"2026-01-02T03:04:05.75Z"}"#,
                 r#"{"timestamp":"<timestamp>"}"#,

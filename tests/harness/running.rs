@@ -50,9 +50,13 @@ impl Stream {
         }
     }
 
-    fn so_far(&self) -> String {
+    fn bytes(&self) -> Vec<u8> {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
+        bytes.clone()
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 
     fn read_to_end(&mut self) -> Vec<u8> {
@@ -71,7 +75,11 @@ impl Running {
         let mut pipe = child.stdin.take().expect("standard input is a pipe");
         // A thread, for the command may read it late or never; then writing fails, which is its business.
         thread::spawn(move || pipe.write_all(&stdin));
-        let stdout = Stream::new(child.stdout.take().expect("standard output is a pipe"));
+        let stdout = match child.stdout.take() {
+            Some(stdout) => Stream::new(stdout),
+            // Somebody else reads it.
+            None => Stream::new(std::io::empty()),
+        };
         let stderr = Stream::new(child.stderr.take().expect("standard error is a pipe"));
         Self {
             child,
@@ -102,6 +110,11 @@ impl Running {
             .try_wait()
             .expect("it is our own child")
             .is_none()
+    }
+
+    /// What it has written to its standard output so far.
+    pub fn stdout_so_far(&self) -> Vec<u8> {
+        self.stdout.bytes()
     }
 
     /// Waits until standard output or standard error contains a text.

@@ -99,7 +99,7 @@ pub(crate) struct Spec {
 
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    /// The batch spec once more, named as for the other commands.
+    /// The same, as the other commands take it.
     #[arg(
         short = 'f',
         long = "file",

@@ -1,8 +1,8 @@
-//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second does not wait for it.
+//! Ctrl-C, SIGTERM and a closed terminal: the first asks for an orderly end, the second does not wait for it.
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Exit;
@@ -13,6 +13,11 @@ pub(crate) fn token(reporter: Arc<dyn Reporter>) -> std::io::Result<Cancellation
     let token = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    // Who starts us with `nohup` wants the run to outlive the terminal.
+    let mut hangup = match ignores_hangup() {
+        true => None,
+        false => Some(signal(SignalKind::hangup())?),
+    };
     let cancel = token.clone();
     tokio::spawn(async move {
         let mut again = false;
@@ -20,6 +25,7 @@ pub(crate) fn token(reporter: Arc<dyn Reporter>) -> std::io::Result<Cancellation
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                () = closed(hangup.as_mut()) => {}
             }
             if again {
                 exit_now();
@@ -32,6 +38,25 @@ pub(crate) fn token(reporter: Arc<dyn Reporter>) -> std::io::Result<Cancellation
         }
     });
     Ok(token)
+}
+
+/// Waits for the terminal to be closed; for ever if that does not matter.
+async fn closed(hangup: Option<&mut Signal>) {
+    match hangup {
+        Some(hangup) => {
+            hangup.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the process was started with SIGHUP ignored.
+fn ignores_hangup() -> bool {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signals are counted from 1, bits from 0.
+    ignored.is_some_and(|mask| mask & 1 != 0)
 }
 
 #[expect(

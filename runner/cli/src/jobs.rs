@@ -15,7 +15,7 @@ use crate::config::Environment;
 use crate::failure::Failed;
 use crate::sources;
 use crate::spec_file::Loaded;
-use crate::workplace::Tools;
+use crate::tools::Tools;
 
 /// What a run will do.
 pub(crate) struct Plan {
@@ -27,14 +27,6 @@ pub(crate) struct Plan {
     pub(crate) ignored: usize,
     /// What the user should look at.
     pub(crate) warnings: Vec<String>,
-}
-
-/// Repository and workspace path, for people.
-pub(crate) fn name(task: &Task) -> String {
-    match task.path.as_str() {
-        "" => task.repository.name.clone(),
-        path => format!("{}:{path}", task.repository.name),
-    }
 }
 
 /// Opens the repositories and splits them into workspaces.

@@ -15,6 +15,7 @@ mod sources;
 mod spec_file;
 mod summary;
 mod text;
+mod tools;
 mod workplace;
 
 use std::process::ExitCode;

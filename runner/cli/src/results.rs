@@ -76,7 +76,7 @@ impl Ended {
 
     /// Repository and workspace path, for people.
     pub(crate) fn name(&self) -> String {
-        crate::jobs::name(&self.task)
+        self.task.name()
     }
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn write(directory: &Path, results: &Results<'_>) -> Result<(), Faile
     let mut written = BTreeSet::new();
     for (job, changeset) in &results.changesets {
         let path = patch_path(&job.task.repository.name, changeset.branch());
-        let path = directory.join(unused(path, &mut written));
+        let path = directory.join(unused(&path, &mut written));
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent).map_err(Failed::environment)?;
         }
@@ -158,9 +158,9 @@ fn patch_path(repository: &str, branch: &str) -> PathBuf {
 }
 
 /// `path`, with a number if it has been taken: `a/b` with branch `c` and `a` with branch `b/c` want the same file.
-fn unused(path: PathBuf, taken: &mut BTreeSet<PathBuf>) -> PathBuf {
+fn unused(path: &Path, taken: &mut BTreeSet<PathBuf>) -> PathBuf {
     let numbered = (2..).map(|number| path.with_extension(format!("{number}.patch")));
-    let free = std::iter::once(path.clone())
+    let free = std::iter::once(path.to_path_buf())
         .chain(numbered)
         .find(|path| !taken.contains(path));
     let free = free.expect("there is always a next number");
@@ -241,7 +241,7 @@ mod tests {
     fn no_patch_takes_the_place_of_another() {
         let mut taken = BTreeSet::new();
         let names = [("a/b", "v1.0"), ("a", "b/v1.0"), ("a", "/b/v1.0")]
-            .map(|(repository, branch)| unused(patch_path(repository, branch), &mut taken));
+            .map(|(repository, branch)| unused(&patch_path(repository, branch), &mut taken));
         let expected = ["a/b/v1.0.patch", "a/b/v1.0.2.patch", "a/b/v1.0.3.patch"];
         assert_eq!(names, expected.map(PathBuf::from));
     }

@@ -8,7 +8,7 @@ use capstan_engine::repository::{self, Origin, Source};
 use tokio::task::JoinSet;
 
 use crate::failure::{Exit, Failed};
-use crate::workplace::Tools;
+use crate::tools::Tools;
 
 /// How many repositories are opened at a time.
 const AT_A_TIME: usize = 4;

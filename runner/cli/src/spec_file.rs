@@ -67,7 +67,7 @@ impl From<Problems> for Failed {
         let text = text.trim_end();
         Self::usage(format_args!(
             "the batch spec is not valid ({}):\n\n{text}",
-            crate::summary::plural(count, "problem")
+            crate::text::plural(count, "problem")
         ))
     }
 }

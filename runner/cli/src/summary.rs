@@ -11,7 +11,7 @@ use crate::apply::Applied;
 use crate::failure::Exit;
 use crate::printer;
 use crate::results::{Ended, diffstat};
-use crate::text;
+use crate::text::{self, plural};
 
 /// Width of a diffstat.
 const WIDTH: usize = 80;
@@ -23,7 +23,7 @@ pub(crate) fn tell(ended: &[Ended], applied: &[Applied], output: Option<&Path>, 
             printer::note(done(job));
         }
         if let Some(workspace) = &job.workspace {
-            printer::note(format_args!("  workspace: {}", workspace.display()));
+            printer::note(format_args!("  workspace: {}", path(workspace)));
         }
     }
     for one in applied {
@@ -40,10 +40,14 @@ pub(crate) fn tell(ended: &[Ended], applied: &[Applied], output: Option<&Path>, 
     if let Some(output) = output {
         printer::note(format_args!(
             "wrote {}",
-            output.join("changesets.json").display()
+            path(&output.join("changesets.json"))
         ));
     }
     printer::note(total(ended, applied, elapsed));
+}
+
+fn path(path: &Path) -> String {
+    text::name(&path.to_string_lossy())
 }
 
 fn done(job: &Ended) -> String {
@@ -76,10 +80,11 @@ fn failed(job: &Ended, failure: &Failure) -> String {
         None => format!("{} {}: failed", "✗".red(), name.bold()),
     };
     for line in text::lines(&failure.message).lines() {
-        let _ = write!(text, "\n  {line}");
+        let indent = if line.is_empty() { "" } else { "  " };
+        let _ = write!(text, "\n{indent}{line}");
     }
     if let Some(log) = &job.log {
-        let _ = write!(text, "\n  log: {}", log.display());
+        let _ = write!(text, "\n  log: {}", path(log));
     }
     text
 }
@@ -136,11 +141,6 @@ pub(crate) fn error(ended: &[Ended], applied: &[Applied], interrupted: bool) -> 
             format!("{} errors occurred:{list}", all.len())
         }
     }
-}
-
-/// `1 workspace`, `2 workspaces`.
-pub(crate) fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The code that a run with these ends exits with.

@@ -12,6 +12,11 @@ pub(crate) fn last_line(bytes: &[u8], width: usize) -> Option<String> {
         .find(|line| !line.trim().is_empty())
 }
 
+/// `1 workspace`, `2 workspaces`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A name of any length without what [`printable`] takes away.
 pub(crate) fn name(text: &str) -> String {
     printable(text, usize::MAX)

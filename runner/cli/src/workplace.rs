@@ -11,8 +11,6 @@ use capstan_engine::cache::StepCache;
 use capstan_engine::docker::{
     self, Credentials, Docker, DockerEngine, DockerSandbox, Images, Owner, PullProgress,
 };
-use capstan_engine::git::Git;
-use capstan_engine::repository::RemoteCache;
 use capstan_engine::run::{Preview, Report, Runner, Settings, preview};
 use capstan_engine::sandbox::{Engine as _, Limits, User};
 use capstan_engine::state::{Run, State};
@@ -24,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Environment};
 use crate::failure::Failed;
 use crate::report::{Phase, Reporter};
+use crate::tools::Tools;
 
 /// Longest wait at the end for containers that are being removed.
 const REMOVAL: Duration = Duration::from_secs(60);
@@ -156,22 +155,6 @@ impl Workplace {
     }
 }
 
-/// What finds repositories.
-#[derive(Debug, Clone)]
-pub(crate) struct Tools {
-    pub(crate) git: Git,
-    pub(crate) remotes: RemoteCache,
-}
-
-impl Tools {
-    pub(crate) async fn open(config: &Config, environment: &Environment) -> Result<Self, Failed> {
-        Ok(Self {
-            git: open_git(environment).await?,
-            remotes: RemoteCache::new(&config.cache_dir.join("repositories")),
-        })
-    }
-}
-
 /// The names of a task's images that do not depend on what its steps do.
 fn certain_images(task: &Task) -> impl Iterator<Item = String> {
     preview(task)
@@ -233,16 +216,6 @@ fn settings(config: &Config, keep_workspaces: bool) -> Settings {
         diff_limit: usize::try_from(config.diff_limit).unwrap_or(usize::MAX),
         keep_workspaces,
     }
-}
-
-/// Finds git.
-pub(crate) async fn open_git(environment: &Environment) -> Result<Git, Failed> {
-    let variables = environment
-        .all()
-        .iter()
-        .map(|(name, value)| (name.into(), value.into()));
-    let git = Git::check(variables).await;
-    Ok(git.map_err(|error| error.into_fault("looking for git"))?)
 }
 
 /// Finds the container engine.

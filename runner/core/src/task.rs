@@ -58,3 +58,13 @@ pub struct Task {
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
+
+impl Task {
+    /// Repository and workspace path, for people: `github.com/acme/widgets:services/api`.
+    pub fn name(&self) -> String {
+        match self.path.as_str() {
+            "" => self.repository.name.clone(),
+            path => format!("{}:{path}", self.repository.name),
+        }
+    }
+}

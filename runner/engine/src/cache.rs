@@ -84,10 +84,7 @@ impl StepCache {
         let parent = path.parent().unwrap_or(&self.directory);
         match store(parent, &path, content) {
             Err(error) if !self.given_up.swap(true, Ordering::Relaxed) => {
-                let directory = self.directory.display();
-                Err(Fault::environment(format!(
-                    "writing to {directory}: {error}"
-                )))
+                Err(Fault::environment(error.to_string()))
             }
             _ => Ok(()),
         }

@@ -8,7 +8,7 @@ use owo_colors::OwoColorize as _;
 use crate::args::{Render, SettingFlags};
 use crate::config::{Config, Environment};
 use crate::failure::{Exit, Failed};
-use crate::workplace::Tools;
+use crate::tools::Tools;
 use crate::{jobs, printer, spec_file};
 
 pub(super) async fn run(
@@ -40,7 +40,7 @@ pub(super) async fn run(
     let previews: Vec<_> = plan
         .jobs
         .iter()
-        .map(|job| (jobs::name(&job.task), &job.task, preview(&job.task)))
+        .map(|job| (job.task.name(), &job.task, preview(&job.task)))
         .collect();
     if args.json {
         let all: Vec<_> = previews

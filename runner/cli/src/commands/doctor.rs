@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::args::Doctor;
 use crate::config::{Config, Environment, Origin};
 use crate::failure::{Exit, Failed};
-use crate::{printer, workplace};
+use crate::{printer, tools, workplace};
 
 /// Least free space that does not make one worry.
 const LITTLE_SPACE: u64 = 1 << 30;
@@ -74,7 +74,7 @@ pub(super) async fn run(
     let directory = std::env::current_dir().map_err(Failed::environment)?;
     let config = Config::load(config_file, environment, &args.settings, &directory)?;
     let mut findings = vec![settings(&config)];
-    findings.push(match workplace::open_git(environment).await {
+    findings.push(match tools::open_git(environment).await {
         Ok(git) => Finding::ok(
             "git",
             format!("{} at {}", git.version(), git.program().display()),
@@ -152,7 +152,7 @@ async fn engine(config: &Config, environment: &Environment) -> Vec<Finding> {
             info.api_version,
             docker.address(),
             info.platform(),
-            crate::summary::plural(info.cpus, "processor"),
+            crate::text::plural(info.cpus, "processor"),
         ),
     )];
     findings.extend(limits(config, &info));

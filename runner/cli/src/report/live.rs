@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use capstan_engine::docker::PullProgress;
 use capstan_engine::run::{Report, Reported};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -18,6 +20,8 @@ const WIDTH: usize = 200;
 /// The live display.
 pub(crate) struct Live {
     display: MultiProgress,
+    /// Whether colours are wanted. The display itself does not take them out of what it is given.
+    coloured: bool,
     state: Mutex<State>,
 }
 
@@ -34,13 +38,22 @@ impl Live {
     pub(crate) fn new() -> Self {
         Self {
             display: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)),
+            coloured: AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
             state: Mutex::default(),
         }
     }
 
     /// What is said and stays: lines above the live ones.
     fn say(&self, text: &str) {
-        let _ = self.display.println(text);
+        let _ = self.display.println(self.styled(text));
+    }
+
+    fn styled(&self, text: &str) -> String {
+        if self.coloured {
+            text.to_owned()
+        } else {
+            strip_str(text).to_string()
+        }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -58,17 +71,17 @@ impl Live {
         bar
     }
 
-    fn message(&self, job: usize, text: String) {
+    fn message(&self, job: usize, text: &str) {
         self.with(|state| {
             if let Some(bar) = state.running.get(&job) {
-                bar.set_message(text);
+                bar.set_message(self.styled(text));
             }
         });
     }
 
     fn step(&self, job: usize, step: usize, text: &str) {
         let steps = self.with(|state| state.jobs.get(job).map_or(0, |label| label.steps));
-        self.message(job, format!("{}/{steps} {text}", step + 1));
+        self.message(job, &format!("{}/{steps} {text}", step + 1));
     }
 
     fn end(&self, job: usize, mark: &str, text: &str) {
@@ -102,7 +115,7 @@ impl Report for Live {
                 let bar = self.spinner(name);
                 state.running.insert(job, bar);
             }),
-            Reported::Workspace => self.message(job, "preparing the workspace".to_owned()),
+            Reported::Workspace => self.message(job, "preparing the workspace"),
             Reported::CacheEntryDropped { path, reason } => self.say(&format!(
                 "{} removed the unusable cache entry {}: {reason}",
                 "warning:".yellow().bold(),

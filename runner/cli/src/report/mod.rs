@@ -28,7 +28,7 @@ pub(crate) struct JobLabel {
 impl JobLabel {
     pub(crate) fn of(job: &Job) -> Self {
         Self {
-            name: text::name(&crate::jobs::name(&job.task)),
+            name: text::name(&job.task.name()),
             steps: job.task.steps.len(),
         }
     }

@@ -1,5 +1,6 @@
 //! One line on standard error for everything that happens: for logs of CI systems.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use capstan_engine::docker::PullProgress;
@@ -7,8 +8,7 @@ use capstan_engine::run::{Report, Reported};
 
 use super::{JobLabel, Phase, Reporter};
 use crate::printer;
-use crate::summary::plural;
-use crate::text::printable;
+use crate::text::{plural, printable};
 
 /// Longest piece of a script or of output in a line.
 const WIDTH: usize = 100;
@@ -20,6 +20,8 @@ pub(crate) struct Plain {
     verbose: bool,
     /// The last line about an image.
     last_pull: Mutex<String>,
+    /// Jobs of which a failed step has been told: that is their failure.
+    failed: Mutex<BTreeSet<usize>>,
 }
 
 impl Plain {
@@ -28,12 +30,18 @@ impl Plain {
             jobs: OnceLock::new(),
             verbose,
             last_pull: Mutex::default(),
+            failed: Mutex::default(),
         }
     }
 
     fn say(&self, job: usize, text: &str) {
         let name = self.label(job).map_or("", |label| label.name.as_str());
         printer::note(format_args!("[{name}] {text}"));
+    }
+
+    fn has_told_failure(&self, job: usize) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.contains(&job)
     }
 
     fn label(&self, job: usize) -> Option<&JobLabel> {
@@ -53,13 +61,12 @@ impl Report for Plain {
         match what {
             Reported::Workspace => self.say(job, "preparing the workspace"),
             Reported::Resumed { start } => {
-                self.say(
-                    job,
-                    &format!(
-                        "{} is the first without a known result",
-                        self.step(job, start)
-                    ),
-                );
+                let known = self.step(job, start - 1);
+                let text = match start {
+                    1 => format!("{known}: from the cache"),
+                    _ => format!("{known} and those before: from the cache"),
+                };
+                self.say(job, &text);
             }
             Reported::CacheEntryDropped { path, reason } => {
                 let path = path.display();
@@ -88,6 +95,9 @@ impl Report for Plain {
                 }
             }
             Reported::StepFailed { step, failure } => {
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.insert(job);
+                drop(failed);
                 self.say(
                     job,
                     &format!(
@@ -107,9 +117,13 @@ impl Report for Plain {
                 };
                 self.say(job, text);
             }
-            Reported::Failed { failure } if failure.step.is_none() => {
+            Reported::Failed { failure } if !self.has_told_failure(job) => {
                 let summary = printable(&failure.summary, WIDTH);
-                self.say(job, &format!("failed: {summary}"));
+                let place = failure
+                    .step
+                    .map(|step| format!("{}: ", self.step(job, step)));
+                let place = place.unwrap_or_default();
+                self.say(job, &format!("{place}failed: {summary}"));
             }
             Reported::Cancelled => self.say(job, "cancelled"),
             _ => {}

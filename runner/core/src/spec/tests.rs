@@ -533,6 +533,10 @@ fn semantic_texts() {
             &["step 1 mount mountpoint contains invalid characters"],
         ),
         (
+            &step("mount: [{path: a, mountpoint: m}]"),
+            &["step 1 mount mountpoint \"m\" is not absolute"],
+        ),
+        (
             &step("files: {'/a,b': x}"),
             &["step 1 files target path contains invalid characters"],
         ),
@@ -680,9 +684,10 @@ fn bad_documents_are_shown() {
       hint: a bracket or brace is not closed, or a comma is missing
     ");
     insta::assert_snapshot!(shown(&"# padding\n".repeat(1 << 20)), @"
-    spec.yaml:1:1: the document has 10485760 bytes, more than the 8 MiB that are read
+    spec.yaml:1:1: the document is larger than 8 MiB
       1 | # padding
         | ^
+      hint: keep long texts and scripts in files beside the spec, and show them to steps with `mount`
     ");
     let error = parse(b"name: \xffx", &ParseOptions::default()).unwrap_err();
     insta::assert_snapshot!(error.render("spec.yaml", b"name: \xffx"), @"
@@ -935,7 +940,10 @@ fn any_step() -> impl Strategy<Value = Step> {
             outputs,
             mount: mounts
                 .into_iter()
-                .map(|(path, mountpoint)| Mount { path, mountpoint })
+                .map(|(path, target)| Mount {
+                    path,
+                    mountpoint: format!("/{target}"),
+                })
                 .collect(),
             if_,
         })

@@ -414,10 +414,8 @@ mod tests {
 
     /// Writes a credential helper that runs `body`.
     fn helper(dir: &tempfile::TempDir, body: &str) -> String {
-        use std::os::unix::fs::PermissionsExt;
         let path = dir.path().join("docker-credential-test");
-        fs_err::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        crate::git::fixture::executable(&path, body);
         path.display().to_string()
     }
 

@@ -152,10 +152,9 @@ impl Shared {
             }
             let mut attempt = self.attempt(preparation, interpreter).await;
             if matches!(attempt, Err(Attempt::NoInit)) {
-                // Several may find out at the same time; each tries again.
-                if !self.without_init.swap(true, Ordering::Relaxed) {
-                    tracing::debug!("the engine has no init binary, so containers run without one");
-                }
+                // Of several containers made at once, each finds out for itself.
+                self.without_init.store(true, Ordering::Relaxed);
+                tracing::debug!("the engine has no init binary, so containers run without one");
                 attempt = self.attempt(preparation, interpreter).await;
             }
             match attempt {

@@ -3,6 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Makes a shell script that can be run at once.
+///
+/// Another process writes it: had this one the file open for writing while a thread of its own starts a program, that
+/// program would hold it open too, and running the script would fail ("text file busy").
+pub(crate) fn executable(path: &Path, body: &str) {
+    let status = Command::new("sh")
+        .args([
+            "-c",
+            r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""#,
+            "sh",
+            body,
+        ])
+        .arg(path)
+        .status();
+    assert!(status.unwrap().success());
+}
+
 pub(crate) struct Fixture {
     _directory: tempfile::TempDir,
     pub(crate) path: PathBuf,

@@ -191,11 +191,8 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn an_old_git_is_told_so() {
-        use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("git");
-        fs_err::write(&program, "#!/bin/sh\necho git version 2.17.1\n").unwrap();
-        fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        fixture::executable(&directory.path().join("git"), "echo git version 2.17.1");
         let environment = [("PATH".into(), directory.path().into())];
         let error = Git::check(environment).await.unwrap_err();
         assert!(error.to_string().contains("2.17"), "{error}");

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -14,6 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::fault::Fault;
 use crate::sandbox::{Engine, Gated, Image, Preparation};
+
+/// Longest wait for the image of the container that holds the network: enough to see that it is there, not to pull it.
+const IMAGE: Duration = Duration::from_millis(250);
 
 /// The containers of one task. None is lost when a future of the step loop is dropped half-way:
 /// making and discarding go on in tasks of their own, and [`Containers::discard_all`] waits for them.
@@ -30,8 +34,17 @@ pub(super) struct Containers<E: Engine> {
 /// The step whose container holds the task's network.
 struct Holder {
     step: usize,
-    /// The mode to join it by, once the container is at its gate; closed without one if it cannot be joined.
-    network: watch::Receiver<Option<String>>,
+    network: watch::Receiver<Network>,
+}
+
+/// How far the task's network is. The channel closes early if there will be none.
+enum Network {
+    /// The image of its container may still have to be pulled: too long to wait for.
+    ImagePending,
+    /// Its container is being made.
+    Making,
+    /// Made, and how to join it; `None` if it cannot be joined.
+    Made(Option<String>),
 }
 
 /// What a container is made from.
@@ -124,11 +137,12 @@ impl<E: Engine> Containers<E> {
     /// Starts to make the container of `step`, which then holds the task's network.
     pub(super) fn start_holder(&mut self, step: usize, order: Order) {
         self.discard(step);
-        let (tell, network) = watch::channel(None);
+        let (tell, network) = watch::channel(Network::ImagePending);
         self.holder = Some(Holder { step, network });
         self.make(step, order, move |engine, wanted| async move {
+            tell.send_replace(Network::Making);
             let container = engine.prepare(wanted).await?;
-            tell.send_replace(container.network());
+            tell.send_replace(Network::Made(container.network()));
             Ok(container)
         });
     }
@@ -229,15 +243,24 @@ impl<E: Engine> Containers<E> {
     }
 }
 
-/// `preparation` in the holder's network, once that is known; `None` if there is none to join.
+/// `preparation` in the holder's network, as soon as that is made; `None` if there is none to join.
 async fn joined(
     preparation: &Preparation,
-    network: Option<watch::Receiver<Option<String>>>,
+    network: Option<watch::Receiver<Network>>,
 ) -> Option<Preparation> {
     let mut network = network?;
-    let network = network.wait_for(Option::is_some).await.ok()?.clone();
-    Some(Preparation {
-        network,
-        ..preparation.clone()
-    })
+    let has_image = network.wait_for(|network| !matches!(network, Network::ImagePending));
+    tokio::time::timeout(IMAGE, has_image)
+        .await
+        .ok()?
+        .map(drop)
+        .ok()?;
+    let is_made = |network: &Network| matches!(network, Network::Made(_));
+    match &*network.wait_for(is_made).await.ok()? {
+        Network::Made(Some(mode)) => Some(Preparation {
+            network: Some(mode.clone()),
+            ..preparation.clone()
+        }),
+        _ => None,
+    }
 }

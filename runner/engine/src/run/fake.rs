@@ -147,6 +147,9 @@ impl Sandbox for FakeEngine {
         if preparation.image.name == "broken" {
             return Err(Fault::workspace("starting a container: it has no shell"));
         }
+        if preparation.image.name == "loner" && preparation.network.is_some() {
+            return Err(Fault::workspace("joining a network: no"));
+        }
         assert!(preparation.workspace.is_dir());
         for mount in &preparation.mounts {
             assert!(mount.source.exists(), "{}", mount.source.display());
@@ -214,6 +217,12 @@ impl Gated for Container {
         drop(running);
         self.fake.call(format!("end {step}"));
         ended
+    }
+
+    fn network(&self) -> Option<String> {
+        let step = number(&self.preparation);
+        let own = self.preparation.network.is_none();
+        own.then(|| format!("of step {step}"))
     }
 
     async fn discard(self) {
@@ -295,6 +304,12 @@ impl Container {
                 self.fake
                     .until(line, |state| state.most_running >= count)
                     .await;
+            }
+            // Until that many scripts have begun.
+            "begun" => {
+                let count: usize = first.parse().unwrap();
+                let begun = |state: &State| state.inputs.len() >= count;
+                self.fake.until(line, begun).await;
             }
             // Until the engine was asked for this.
             "await" => {
@@ -380,6 +395,7 @@ fn describe(what: &Reported<'_>) -> String {
         Reported::Workspace => "workspace".to_owned(),
         Reported::Resumed { start } => format!("resumed at {}", start + 1),
         Reported::CacheEntryDropped { reason, .. } => format!("cache entry dropped: {reason}"),
+        Reported::CacheGivenUp { reason } => format!("cache given up: {reason}"),
         Reported::StepSkipped { step } => format!("{} skipped", step + 1),
         Reported::Preparing { step } => format!("{} preparing", step + 1),
         Reported::Prepared { step } => format!("{} prepared", step + 1),

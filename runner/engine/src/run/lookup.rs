@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use capstan_core::cache_key::cache_key;
+use capstan_core::diff::Diff;
 use capstan_core::result::StepResult;
 use capstan_core::slug::slug;
+use serde::de::IgnoredAny;
 
 use super::mounts::{MountsError, metadata};
 use super::report::Reported;
@@ -40,6 +42,24 @@ pub(super) fn cache_slug(job: &Job) -> String {
     slug(&task.repository.name, &task.repository.rev, &task.path)
 }
 
+/// Reads a cache entry more strictly than JSON from a server, where absent fields are empty ones: believing a damaged
+/// entry would lose changes without a word.
+fn decode(bytes: &[u8], step: usize) -> Result<StepResult, String> {
+    let fields: BTreeMap<String, IgnoredAny> =
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    for needed in ["diff", "stepIndex"] {
+        if !fields.contains_key(needed) {
+            return Err(format!("it has no {needed}"));
+        }
+    }
+    let result = StepResult::from_json(bytes).map_err(|error| error.to_string())?;
+    if result.step_index != step {
+        return Err(format!("it is of another step, {}", result.step_index + 1));
+    }
+    Diff::parse(&result.diff).map_err(|error| error.to_string())?;
+    Ok(result)
+}
+
 impl<E: Engine> Runner<E> {
     /// Looks for the latest step of `job` whose result is in the cache.
     ///
@@ -50,8 +70,8 @@ impl<E: Engine> Runner<E> {
             return Ok(None);
         };
         let slug = cache_slug(job);
-        for key in keys(job)?.iter().rev() {
-            match cache.get(&slug, key, StepResult::from_json) {
+        for (step, key) in keys(job)?.iter().enumerate().rev() {
+            match cache.get(&slug, key, |bytes| decode(bytes, step)) {
                 Lookup::Hit(result) => {
                     return Ok(Some(Resume {
                         result: Arc::new(result),

@@ -233,6 +233,7 @@ async fn run_script<E: Engine>(
 
     let note = ended.note();
     sink.log(|log| log.end(note.as_deref()));
+    sink.log_what_was_dropped(index);
     let (stdout, stderr) = sink
         .finish()
         .map_err(|error| fault(Fault::disk("writing the log of the task", &error)))?;
@@ -288,6 +289,23 @@ impl<'a> Sink<'a> {
             Stream::Stderr => self.stderr.push(bytes),
         }
         self.log(|log| log.output(stream, bytes));
+    }
+
+    /// What templates and results do not have of the output: nobody should wonder why.
+    fn log_what_was_dropped(&mut self, index: usize) {
+        for (name, dropped) in [
+            ("stdout", self.stdout.dropped()),
+            ("stderr", self.stderr.dropped()),
+        ] {
+            if dropped > 0 {
+                let step = index + 1;
+                self.log(|log| {
+                    log.line(&format!(
+                        "[Step {step}] templates and results have {name} without its last {dropped} bytes"
+                    ))
+                });
+            }
+        }
     }
 
     fn log(&mut self, write: impl FnOnce(&mut StepLog) -> io::Result<()>) {

@@ -59,7 +59,7 @@ impl StepLog {
     }
 
     /// One line of our own.
-    fn line(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.file, "{} {text}", now())?;
         self.file.flush()
     }

@@ -206,7 +206,9 @@ impl<E: Engine> Progress<'_, E> {
     ) -> Result<(), Fault> {
         self.tell(Reported::Workspace);
         let runner = self.runner;
-        let name = format!("{:04}-{}", self.index, lookup::cache_slug(self.job));
+        // People read it, and paste it into a shell.
+        let slug = lookup::cache_slug(self.job).replace(char::is_control, "-");
+        let name = format!("{:04}-{slug}", self.index);
         // A long name of a repository must not make the directory's name too long for the file system.
         let name = &name[..name.floor_char_boundary(100)];
         let log = runner.logs.join(format!("{name}.log"));

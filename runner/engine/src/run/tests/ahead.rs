@@ -13,7 +13,8 @@ const FOUR: &str = "
 async fn as_many_as_the_settings_say() {
     for (ahead, expected) in [
         (0, ["1", "2", "3", "4"]),
-        (1, ["1 2", "3", "4", ""]),
+        // The last one holds the network.
+        (1, ["1 2 4", "3", "", ""]),
         (3, ["1 2 3 4", "", "", ""]),
         (9, ["1 2 3 4", "", "", ""]),
     ] {
@@ -64,8 +65,10 @@ async fn steps_that_are_certainly_skipped_are_left_out() {
 - {container: alpine, run: 'print 4', if: true}",
         )
         .await;
-    let calls = bench.fake.calls_of(&["prepare"]);
-    assert_eq!(calls, "prepare 1, prepare 4");
+    let mut calls: Vec<String> = bench.fake.calls();
+    calls.retain(|call| call.starts_with("prepare"));
+    calls.sort_unstable();
+    assert_eq!(calls, ["prepare 1", "prepare 4"]);
 }
 
 /// What a container is made of must be certain: the image, and variables that no shell can set.
@@ -85,11 +88,9 @@ async fn what_depends_on_earlier_steps_waits_for_them() {
 - {{container: alpine, run: 'print 3'}}"
         );
         bench.printed(&steps).await;
-        let calls = bench.fake.calls_of(&["prepare", "end"]);
-        assert!(
-            calls.starts_with("prepare 1, end 1, prepare 2, "),
-            "{step}: {calls}"
-        );
+        let calls = bench.fake.calls();
+        let place = |wanted| calls.iter().position(|call| call == wanted).unwrap();
+        assert!(place("end 1") < place("prepare 2"), "{step}: {calls:?}");
         assert!(bench.fake.inputs()[1].env.is_empty(), "{step}");
     }
 }
@@ -150,4 +151,71 @@ async fn mounts_and_files_are_part_of_the_container() {
     ];
     assert_eq!(mounts, expected);
     assert_eq!(made.mounts[0].source, spec_directory.join("tool"));
+}
+
+impl Bench {
+    /// The networks of the containers of these steps.
+    fn networks(&self, steps: usize) -> Vec<Option<String>> {
+        (1..=steps)
+            .map(|step| self.fake.preparations(step)[0].network.clone())
+            .collect()
+    }
+}
+
+/// The last container holds the network that those between the first and itself join.
+#[tokio::test]
+async fn the_containers_of_a_task_share_a_network() {
+    let bench = Bench::new().await;
+    bench.printed(FOUR).await;
+    let of_last = Some("of step 4".to_owned());
+    let expected = [None, of_last.clone(), of_last, None];
+    assert_eq!(bench.networks(4), expected);
+}
+
+#[tokio::test]
+async fn the_users_network_is_kept_and_few_steps_share_nothing() {
+    let mut bench = Bench::new().await;
+    bench.settings.network = Some("host".to_owned());
+    bench.printed(FOUR).await;
+    assert_eq!(bench.networks(4), vec![Some("host".to_owned()); 4]);
+
+    let bench = Bench::new().await;
+    let two = FOUR.lines().take(3).collect::<Vec<_>>().join("\n");
+    bench.printed(&two).await;
+    assert_eq!(bench.networks(2), [None, None]);
+}
+
+/// Sharing is for speed only: whoever cannot join gets a network of its own.
+#[tokio::test]
+async fn a_network_that_cannot_be_joined_does_no_harm() {
+    for (second, last) in [
+        ("loner", "alpine"),
+        ("alpine", "missing"),
+        ("alpine", "broken"),
+    ] {
+        let bench = Bench::new().await;
+        let steps = format!(
+            "
+- {{container: alpine, run: 'print 1'}}
+- {{container: {second}, run: 'print 2'}}
+- {{container: {last}, run: 'print 3'}}"
+        );
+        let report = bench.report(&steps).await;
+        assert!(report.contains("\n2 done\n"), "{second} {last}: {report}");
+        assert_eq!(bench.networks(2), [None, None]);
+    }
+}
+
+#[tokio::test]
+async fn no_step_waits_for_the_image_of_the_one_that_holds_the_network() {
+    let bench = Bench::new().await;
+    let report = bench
+        .report(
+            "
+- {container: alpine, run: 'await image endless'}
+- {container: alpine, run: 'cancel'}
+- {container: endless, run: 'print 3'}",
+        )
+        .await;
+    assert!(report.contains("2 started: cancel {}"), "{report}");
 }

@@ -155,7 +155,8 @@ async fn the_directory_of_the_workspace_is_there_for_every_step() {
 async fn what_is_kept_of_output_is_bounded() {
     let mut bench = Bench::new().await;
     bench.settings.capture_limit = 10;
-    bench.settings.log_limit = 20;
+    // The time and the label of the line count.
+    bench.settings.log_limit = 65;
     let finished = bench
         .run(
             "

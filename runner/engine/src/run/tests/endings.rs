@@ -181,7 +181,7 @@ async fn steps_in_place_leave_what_they_did() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     /// Whatever the order of events, and wherever the run is cancelled, all that was made is put away (which
     /// [`Bench::run_jobs`] checks), and a run that was not cancelled comes to the same end.

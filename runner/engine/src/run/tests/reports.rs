@@ -68,7 +68,10 @@ async fn steps_that_are_skipped() {
     done
     ");
     // Whether the fourth runs was not certain before: it was made ready, and thrown away.
-    insta::assert_snapshot!(bench.fake.calls_of(&["prepare", "discard"]), @"prepare 3, prepare 4, discard 3, discard 4, prepare 6, discard 6");
+    let calls = bench.fake.calls();
+    for (call, expected) in [("prepare 4", true), ("discard 4", true), ("open 4", false)] {
+        assert_eq!(calls.contains(&call.to_owned()), expected, "{call}");
+    }
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn never_more_than_asked_for_and_in_order() {
 #[tokio::test]
 async fn the_first_failure_stops_the_others_on_demand() {
     let bench = Bench::new().await;
-    let jobs = bench.jobs(&["print x", "meet 2\\nexit 3", "hang", "print x"]);
+    let jobs = bench.jobs(&["print x", "begun 3\\nexit 3", "hang", "print x"]);
     let finished = bench.run_jobs(jobs, 2, true).await;
     assert_eq!(
         endings(&finished),
