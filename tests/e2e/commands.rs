@@ -379,8 +379,7 @@ fn help_of_batch_commands() {
 
     Results:
       -o, --output <DIR>
-              Writes DIR/changesets.json and DIR/<repository>/<branch>.patch, instead of printing the
-              diffs
+              Writes DIR/changesets.json and DIR/REPOSITORY/BRANCH.patch, instead of printing the diffs
 
           --apply
               Creates the branch and the commit in each local repository. Its working tree is not

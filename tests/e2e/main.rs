@@ -1,7 +1,7 @@
 //! End-to-end tests of the `capstan` binary against a real container engine.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-#![allow(
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+#![expect(
     clippy::needless_pass_by_value,
     reason = "literals are easier to read without borrowing"
 )]

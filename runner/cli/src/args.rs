@@ -145,7 +145,7 @@ pub(crate) struct Run {
     #[arg(value_name = "REPO")]
     pub(crate) repositories: Vec<String>,
 
-    /// Writes DIR/changesets.json and DIR/<repository>/<branch>.patch, instead of printing the diffs.
+    /// Writes DIR/changesets.json and DIR/REPOSITORY/BRANCH.patch, instead of printing the diffs.
     #[arg(short, long, value_name = "DIR", help_heading = "Results")]
     pub(crate) output: Option<PathBuf>,
 

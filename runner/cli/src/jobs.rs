@@ -136,17 +136,24 @@ fn warnings(origins: &[Arc<Origin>], workspaces: &[Workspace]) -> Vec<String> {
         let mut own = workspaces
             .iter()
             .filter(|workspace| workspace.repository == index);
+        let name = &origin.name;
         match own.next() {
-            None => warnings.push(format!("{}: there is nothing to run here", origin.name)),
-            Some(workspace) if workspace.ignored => warnings.push(format!(
-                "{}: left alone, as its .batchignore asks for",
-                origin.name
-            )),
-            Some(_) if origin.dirty => warnings.push(format!(
-                "{}: uncommitted changes are not part of the run",
-                origin.name
-            )),
-            Some(_) => {}
+            None => warnings.push(format!("{name}: there is nothing to run here")),
+            Some(workspace) if workspace.ignored => {
+                warnings.push(format!("{name}: left alone, as its .batchignore asks for"));
+            }
+            Some(_) => {
+                if origin.dirty {
+                    warnings.push(format!(
+                        "{name}: uncommitted changes are not part of the run"
+                    ));
+                }
+                if origin.branch.is_empty() {
+                    warnings.push(format!(
+                        "{name}: a commit is not a branch, so its changeset specs name none to merge into"
+                    ));
+                }
+            }
         }
     }
     warnings
