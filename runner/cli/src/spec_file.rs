@@ -9,7 +9,7 @@ use capstan_core::source::{Diagnostic, Diagnostics};
 use capstan_core::spec::{
     self, BatchSpec, FieldError, MountError, ParseOptions, ResolvedMount, Spans, TemplateField,
 };
-use capstan_core::template::{self, Template, TemplateError};
+use capstan_core::template::{Template, TemplateError};
 use capstan_core::yaml;
 
 use crate::failure::Failed;
@@ -144,11 +144,7 @@ pub(crate) fn load(file: &Path) -> Result<Loaded, LoadError> {
 }
 
 fn check_template(field: &TemplateField<'_>) -> Result<(), FieldError> {
-    let scope = match field.scope {
-        spec::Scope::Step => template::Scope::Step,
-        spec::Scope::Changeset => template::Scope::Changeset,
-    };
-    let template = Template::parse(&field.name, field.text, scope)
+    let template = Template::parse(&field.name, field.text, field.scope)
         .map_err(|error| template_problem(field, &error, None))?;
     let checked = template.check_keys(field.outputs.as_ref());
     checked.map_err(|unknown| {

@@ -3,15 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{BatchSpec, EnvVar, Step};
-
-/// What a template can refer to (facts/batch-spec.md 2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The step context.
-    Step,
-    /// The changeset context.
-    Changeset,
-}
+use crate::template::Scope;
 
 /// A field that is a template.
 #[derive(Debug, Clone, PartialEq, Eq)]

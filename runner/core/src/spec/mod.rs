@@ -18,7 +18,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use decoder::Spans;
-pub use fields::{GlobField, Scope, TemplateField};
+pub use fields::{GlobField, TemplateField};
 pub use mount_check::{MountError, ResolvedMount, check_mounts};
 pub use parse::{
     CheckGlob, CheckTemplate, FieldError, ParseOptions, Parsed, UnsupportedVersion, parse,

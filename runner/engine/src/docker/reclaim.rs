@@ -31,21 +31,9 @@ impl DockerSandbox {
         } else {
             (uid, gid)
         };
-        let script = format!("chown -hR {uid}:{gid} /work");
-        self.as_root(image, directory, "giving files back", script)
-            .await
-    }
-
-    async fn as_root(
-        &self,
-        image: &Image,
-        directory: &Path,
-        doing: &str,
-        script: String,
-    ) -> Result<(), Fault> {
         let mut container = self
             .prepare(Preparation {
-                purpose: doing.to_owned(),
+                purpose: "giving files back".to_owned(),
                 image: image.clone(),
                 user: User::Root,
                 workspace: directory.to_owned(),
@@ -60,7 +48,7 @@ impl DockerSandbox {
             .await?;
         let (sender, mut receiver) = mpsc::channel::<Chunk>(16);
         let inputs = Inputs {
-            script,
+            script: format!("chown -hR {uid}:{gid} /work"),
             ..Inputs::default()
         };
         let read = async {
@@ -76,7 +64,7 @@ impl DockerSandbox {
         match exit? {
             exit if exit.code == 0 => Ok(()),
             exit => Err(Fault::workspace(format!(
-                "{doing} in {}: exit code {}: {}",
+                "giving files back in {}: exit code {}: {}",
                 directory.display(),
                 exit.code,
                 String::from_utf8_lossy(&text).trim()

@@ -47,22 +47,26 @@ pub fn layout(
     )
 }
 
+/// Writes a name in the C quotes that git takes where names end with their lines.
+pub(crate) fn quote(name: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for &byte in name {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            b'\n' => out.extend(b"\\n"),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
 /// The content of `objects/info/alternates`.
 pub fn alternates(objects: &[PathBuf]) -> Vec<u8> {
     let mut lines = Vec::new();
     for path in objects {
         let bytes = path.as_os_str().as_bytes();
         if bytes.starts_with(b"\"") || bytes.starts_with(b"#") || bytes.contains(&b'\n') {
-            // Git takes such lines in C quotes.
-            lines.push(b'"');
-            for &byte in bytes {
-                match byte {
-                    b'"' | b'\\' => lines.extend([b'\\', byte]),
-                    b'\n' => lines.extend(b"\\n"),
-                    _ => lines.push(byte),
-                }
-            }
-            lines.push(b'"');
+            quote(bytes, &mut lines);
         } else {
             lines.extend_from_slice(bytes);
         }

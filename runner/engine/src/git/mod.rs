@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::GitError;
 pub use invocation::{Finished, Invocation};
+pub(crate) use layout::quote;
 pub use layout::{alternates, layout};
 
 use environment::{HARDENING, isolated_variables, user_variables};

@@ -185,23 +185,12 @@ impl Remote<'_> {
         }
         // Servers may hand out the tips of branches only; then the whole history must come.
         progress("the server does not hand out single commits: fetching all branches");
+        let refspecs = [
+            "+refs/heads/*:refs/capstan/heads/*",
+            "+refs/tags/*:refs/capstan/tags/*",
+        ];
         let all = self
-            .run(
-                "fetch",
-                progress,
-                |fetch| {
-                    fetch.args([
-                        "--progress",
-                        "--no-tags",
-                        "--no-write-fetch-head",
-                        "--update-shallow",
-                    ])
-                },
-                &[
-                    "+refs/heads/*:refs/capstan/heads/*",
-                    "+refs/tags/*:refs/capstan/tags/*",
-                ],
-            )
+            .run_fetch(Some("--update-shallow"), &refspecs, progress)
             .await;
         if self.has(id).await? {
             return Ok(());
@@ -219,34 +208,31 @@ impl Remote<'_> {
         refspecs: &[&str],
         progress: &mut (impl FnMut(&str) + Send),
     ) -> Result<(), Fault> {
-        let shallow = self
-            .run(
-                "fetch",
-                progress,
-                |fetch| {
-                    fetch.args([
-                        "--progress",
-                        "--no-tags",
-                        "--no-write-fetch-head",
-                        "--depth=1",
-                    ])
-                },
-                refspecs,
-            )
-            .await;
-        match shallow {
-            Err(GitError::Failed { stderr, .. }) if stderr.contains("shallow") => self
-                .run(
-                    "fetch",
-                    progress,
-                    |fetch| fetch.args(["--progress", "--no-tags", "--no-write-fetch-head"]),
-                    refspecs,
-                )
-                .await
-                .map(drop)
-                .map_err(|error| self.explain(error)),
-            result => result.map(drop).map_err(|error| self.explain(error)),
+        let mut fetched = self.run_fetch(Some("--depth=1"), refspecs, progress).await;
+        if let Err(GitError::Failed { stderr, .. }) = &fetched
+            && stderr.contains("shallow")
+        {
+            fetched = self.run_fetch(None, refspecs, progress).await;
         }
+        fetched.map_err(|error| self.explain(error))
+    }
+
+    /// Fetches these refs; `depth` is the option that says how much of their history.
+    async fn run_fetch(
+        &self,
+        depth: Option<&str>,
+        refspecs: &[&str],
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<(), GitError> {
+        let options = ["--progress", "--no-tags", "--no-write-fetch-head"];
+        self.run(
+            "fetch",
+            progress,
+            |fetch| fetch.args(options).args(depth),
+            refspecs,
+        )
+        .await
+        .map(drop)
     }
 
     /// Asks the remote what it calls `wanted`.

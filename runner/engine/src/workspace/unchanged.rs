@@ -5,7 +5,7 @@
 //! on the second in which the file was checked out. Here the rule is: the bytes of the base are no change.
 
 use super::Workspace;
-use crate::git::GitError;
+use crate::git::{GitError, quote};
 
 /// Limit of what git may list, in bytes.
 const LISTING: usize = 512 * 1024 * 1024;
@@ -42,6 +42,7 @@ impl Workspace {
         let mut names = Vec::new();
         for file in &modified {
             quote(file.name, &mut names);
+            names.push(b'\n');
         }
         let ids = self
             .run("hash-object")
@@ -90,17 +91,4 @@ fn modified(raw: &[u8]) -> Vec<Modified<'_>> {
         }
     }
     found
-}
-
-/// Writes a name as git takes it where names end with their lines.
-fn quote(name: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    for &byte in name {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b'\n' => out.extend(b"\\n"),
-            _ => out.push(byte),
-        }
-    }
-    out.extend(b"\"\n");
 }
