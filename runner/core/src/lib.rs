@@ -21,6 +21,7 @@ pub mod glob;
 pub mod gojson;
 pub mod mounts;
 pub mod output;
+pub mod plugin;
 pub mod resolve;
 pub mod result;
 pub mod slug;
