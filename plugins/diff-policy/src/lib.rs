@@ -4,7 +4,7 @@ mod config;
 mod entropy;
 mod secret;
 
-use capstan_plugin::{Changes, File, Job, Policy, Refusal, Result, Verdict, refuse};
+use capstan_plugin::{Changes, File, Job, Line, Policy, Refusal, Result, Verdict, refuse};
 
 use crate::config::Config;
 use crate::secret::Secret;
@@ -92,7 +92,7 @@ fn one_file(config: &Config, file: &File) -> Option<Refusal> {
         return None;
     }
     for hunk in file.hunks() {
-        for line in hunk.lines().filter(|line| line.is_added()) {
+        for line in hunk.lines().filter(Line::is_added) {
             if let Some(secret) = find(config, &line.text) {
                 return Some(refuse_secret(&path, line.number, &secret));
             }

@@ -59,7 +59,9 @@ impl Reference {
             "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => {
                 HUB.to_owned()
             }
-            other => other.to_ascii_lowercase(),
+            // What is a registry for its capitals only has to keep them, else it were none any more.
+            other if other.contains(['.', ':']) => other.to_ascii_lowercase(),
+            other => other.to_owned(),
         };
         let library = if registry == HUB && !path.contains('/') {
             "library/"
@@ -174,6 +176,7 @@ mod tests {
             ("registry.hub.docker.com/acme/tool", "docker.io/acme/tool"),
             ("GHCR.io/acme/tool", "ghcr.io/acme/tool"),
             ("localhost/tool", "localhost/tool"),
+            ("Acme/tool", "Acme/tool"),
             ("localhost:5000/tool:1", "localhost:5000/tool:1"),
             ("[::1]:5000/tool", "[::1]:5000/tool"),
             ("r.example/a/b__c/d-e.f:V1_2", "r.example/a/b__c/d-e.f:V1_2"),

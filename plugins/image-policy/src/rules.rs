@@ -1,6 +1,6 @@
 //! The rules, in the order in which they are asked.
 
-use capstan_plugin::{Globs, Refusal, refuse};
+use capstan_plugin::{Glob, Globs, Refusal, refuse};
 
 use crate::component::Component;
 use crate::config::Config;
@@ -33,11 +33,10 @@ fn image_refusal(config: &Config, image: &Reference) -> Option<Refusal> {
             .tag
             .as_ref()
             .map(|tag| format!("{}:{tag}", image.name));
-        let found = [Some(image.name.clone()), tagged, Some(image.to_string())]
+        [Some(image.name.clone()), tagged, Some(image.to_string())]
             .into_iter()
             .flatten()
-            .find_map(|form| globs.find(&form).map(|glob| glob.pattern().to_owned()));
-        found
+            .find_map(|form| globs.find(&form).map(|glob| glob.pattern().to_owned()))
     };
     if let Some(pattern) = matching(&config.deny) {
         let reason = format!("{image} is denied by {pattern:?}");
@@ -100,7 +99,7 @@ fn component_refusal(config: &Config, component: &Component) -> Option<Refusal> 
 }
 
 fn listed(globs: &Globs) -> String {
-    let patterns: Vec<&str> = globs.iter().map(|glob| glob.pattern()).collect();
+    let patterns: Vec<&str> = globs.iter().map(Glob::pattern).collect();
     match patterns.as_slice() {
         [] => "none".to_owned(),
         patterns => patterns.join(", "),

@@ -44,6 +44,10 @@ pub fn refuse(rule: impl Into<String>, reason: impl Into<String>) -> Refusal {
 impl Refusal {
     /// Adds a fact; facts are shown in order.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a reference would be noise at every call"
+    )]
     pub fn with(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.details.push((name.into(), value.to_string()));
         self

@@ -72,7 +72,7 @@ impl Glob {
             states: Vec::new(),
             tail: String::new(),
         };
-        parser.sequence(0).map_err(|reason| malformed(reason))?;
+        parser.sequence(0).map_err(malformed)?;
         parser.states.push(State::End);
         Ok(Self {
             pattern: pattern.to_owned(),

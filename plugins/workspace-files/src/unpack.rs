@@ -71,7 +71,7 @@ struct Unpacking<'a> {
 }
 
 impl Unpacking<'_> {
-    fn entry(&mut self, entry: Entry<'_>) -> Result<()> {
+    fn entry(&mut self, entry: &mut Entry<'_>) -> Result<()> {
         let Some(place) = Place::parse(&entry.path)?.stripped(self.strip) else {
             return Ok(());
         };
@@ -96,7 +96,7 @@ impl Unpacking<'_> {
                 let mut file =
                     File::create(&target).map_err(|error| place.failed("written", &error))?;
                 let left = MOST_BYTES - self.bytes;
-                let mut content = entry.content.take(left + 1);
+                let mut content = (&mut *entry.content).take(left + 1);
                 let written = std::io::copy(&mut content, &mut file)
                     .map_err(|error| place.failed("unpacked", &error))?;
                 if written > left {

@@ -79,7 +79,7 @@ impl Section {
     }
 
     fn count(&self, sign: u8) -> u32 {
-        let lines = self.hunks.iter().flat_map(|hunk| hunk.lines());
+        let lines = self.hunks.iter().flat_map(HunkText::lines);
         length(lines.filter(|line| line.first() == Some(&sign)).count())
     }
 }

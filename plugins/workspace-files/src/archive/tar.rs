@@ -17,7 +17,7 @@ const LONGEST_NAME: u64 = 64 * 1024;
 /// If it is broken, or what `each` returns.
 pub(crate) fn read(
     reader: &mut dyn Read,
-    mut each: impl FnMut(Entry<'_>) -> Result<()>,
+    mut each: impl FnMut(&mut Entry<'_>) -> Result<()>,
 ) -> Result<()> {
     // What a header of its own says about the next entry.
     let mut next = Extra::default();
@@ -55,7 +55,7 @@ pub(crate) fn read(
                     b'0' | b'7' | 0 => Kind::File { executable },
                     _ => Kind::Other,
                 };
-                each(Entry {
+                each(&mut Entry {
                     path,
                     kind,
                     content: &mut content,
@@ -129,11 +129,11 @@ impl Header<'_> {
     fn number(&self, range: std::ops::Range<usize>) -> Result<u64> {
         let field = &self.0[range];
         if field[0] & 0x80 != 0 {
-            let (high, low) = field.split_at(field.len() - 8);
-            if high[0] != 0x80 || high[1..].iter().any(|&b| b != 0) {
-                return Err(broken("a number in it is too large"));
-            }
-            return Ok(low.iter().fold(0, |number, &b| number << 8 | u64::from(b)));
+            let first = u64::from(field[0] & 0x7f);
+            let number = field[1..].iter().try_fold(first, |number, &b| {
+                Some(number.checked_mul(256)? | u64::from(b))
+            });
+            return number.ok_or_else(|| broken("a number in it is too large"));
         }
         let digits = until_nul(field).trim_ascii();
         digits.iter().try_fold(0u64, |number, &b| match b {

@@ -12,12 +12,12 @@ type Seen = (String, Kind, String);
 
 const FILE: Kind = Kind::File { executable: false };
 
-fn keep(seen: &mut Vec<Seen>) -> impl FnMut(Entry<'_>) -> Result<()> {
+fn keep(seen: &mut Vec<Seen>) -> impl FnMut(&mut Entry<'_>) -> Result<()> {
     |entry| {
         let mut content = Vec::new();
         entry.content.read_to_end(&mut content)?;
         let content = String::from_utf8_lossy(&content).into_owned();
-        seen.push((entry.path, entry.kind, content));
+        seen.push((entry.path.clone(), entry.kind, content));
         Ok(())
     }
 }
@@ -84,7 +84,6 @@ pub(crate) fn zipped(entries: &[(&str, u32, bool, &[u8])]) -> Vec<u8> {
         directory.extend(b"PK\x01\x02\x14\x03");
         directory.extend(&common);
         directory.extend([0; 6]);
-        directory.extend([0; 2]);
         directory.extend((mode << 16).to_le_bytes());
         directory.extend(offset.to_le_bytes());
         directory.extend(path.as_bytes());
@@ -179,7 +178,7 @@ fn broken_archives_are_told() {
 
     let zip = zipped(&[("a", 0o100_644, true, b"hello hello hello")]);
     let mut damaged = zip.clone();
-    damaged[32] = 0xff;
+    damaged[31] = 0xff;
     for (bytes, reason) in [
         (
             &zip[..zip.len() - 1],

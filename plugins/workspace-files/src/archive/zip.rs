@@ -29,7 +29,7 @@ const ELSEWHERE: u32 = u32::MAX;
 /// If it is broken, encrypted or compressed in another way, or what `each` returns.
 pub(crate) fn read(
     mut file: impl Read + Seek,
-    mut each: impl FnMut(Entry<'_>) -> Result<()>,
+    mut each: impl FnMut(&mut Entry<'_>) -> Result<()>,
 ) -> Result<()> {
     let directory = directory(&mut file)?;
     let mut rest = directory.as_slice();
@@ -83,7 +83,7 @@ pub(crate) fn read(
                 return Err(broken(&reason));
             }
         };
-        each(Entry {
+        each(&mut Entry {
             path,
             kind,
             content,
