@@ -133,8 +133,8 @@ impl Selection {
 mod tests {
     use super::*;
 
-    fn dropped<'a>(config: Config, paths: &[&'a str]) -> Vec<&'a str> {
-        let selection = Selection::new(&config).unwrap();
+    fn dropped<'a>(config: &Config, paths: &[&'a str]) -> Vec<&'a str> {
+        let selection = Selection::new(config).unwrap();
         let dropped = paths.iter().filter(|path| selection.drops(path).is_some());
         dropped.copied().collect()
     }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn without_configuration_generated_and_vendored_files_go() {
         assert_eq!(
-            dropped(Config::default(), PATHS),
+            dropped(&Config::default(), PATHS),
             [
                 "api/v1/user.pb.go",
                 "web/app.min.js",
@@ -177,7 +177,7 @@ mod tests {
             keep: vec!["vendor/x/".to_owned(), "/package-lock.json".to_owned()],
         };
         assert_eq!(
-            dropped(config, PATHS),
+            dropped(&config, PATHS),
             [
                 "src/main.go",
                 "web/node_modules/left-pad/index.js",
