@@ -10,15 +10,32 @@
 
 mod bindings;
 mod cache;
+
+mod call;
+mod capture;
+mod clock;
 mod command;
 mod compile;
 mod component;
 mod failure;
+mod files;
+#[cfg(test)]
+mod fixture;
+mod guard;
 mod host;
 mod inspect;
+mod interfaces;
 mod job;
 mod limits;
+mod linker;
+mod load;
+mod memory;
+mod messages;
+mod pipe;
 mod plugin;
+mod quota;
+mod state;
+mod surroundings;
 
 pub use self::command::{Chunk, Command, Directory, Exit, Stream};
 pub use self::compile::{Compiler, compile_worker};
