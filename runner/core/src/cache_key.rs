@@ -239,7 +239,14 @@ mod tests {
     fn vector_a1() {
         let task = base(vec![step_0(), step_1()]);
         let outer = [("HOME_DIR", "/h")];
-        let text = hashed_text(&task, 1, &environments(&task, &outer), &[], &BTreeMap::new()).unwrap();
+        let text = hashed_text(
+            &task,
+            1,
+            &environments(&task, &outer),
+            &[],
+            &BTreeMap::new(),
+        )
+        .unwrap();
         assert!(
             text.contains(r#",{"run":"make","container":"alpine:3","env":["HOME_DIR",{"A":"b"}],"files":{"/tmp/a":"yo","/tmp/f":"hi"},"outputs":{"b":{"value":"w"},"o":{"value":"v","format":"json"}},"mount":[{"mountpoint":"/mnt","path":"./m"}],"if":true}],"#),
             "{text}"

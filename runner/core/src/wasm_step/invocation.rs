@@ -1,9 +1,11 @@
 //! The rendered `run` of a step in WebAssembly: arguments and standard input.
 
+use serde::Serialize;
+
 use super::words::{self, WordsError};
 
 /// What a component is started with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Invocation {
     /// Arguments, without the program's name.
     pub arguments: Vec<String>,

@@ -92,10 +92,9 @@ impl<E: Engine> Containers<E> {
         let holder = self.holder.as_ref().map(|holder| holder.step);
         let after = self.waiting.range(step + 1..);
         // A component costs nothing before it runs, so it takes nobody's place.
-        let counts = |(&other, made): &(&usize, &Waiting<_>)| {
-            Some(other) != holder && !is_component(&made.image)
-        };
-        after.filter(counts).count()
+        let counts =
+            after.filter(|(other, made)| Some(**other) != holder && !is_component(&made.image));
+        counts.count()
     }
 
     /// Whether a container holds the task's network.

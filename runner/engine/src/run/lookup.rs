@@ -123,7 +123,13 @@ impl<E: Engine> Runner<E> {
             return Ok(None);
         };
         let slug = cache_slug(job);
-        for (step, key) in keys(&*self.engine, job).await?.keys.iter().enumerate().rev() {
+        for (step, key) in keys(&*self.engine, job)
+            .await?
+            .keys
+            .iter()
+            .enumerate()
+            .rev()
+        {
             match cache.get(&slug, key, |bytes| decode(bytes, step)) {
                 Lookup::Hit(result) => {
                     return Ok(Some(Resume {

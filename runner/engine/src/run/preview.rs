@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use capstan_core::spec::{Condition, Step};
 use capstan_core::task::Task;
-use capstan_core::wasm_step::{Invocation, Reference};
 use capstan_core::template::{Scope, StepContext, Template, is_true};
+use capstan_core::wasm_step::{Invocation, Reference};
 use serde::Serialize;
 
 use super::render;

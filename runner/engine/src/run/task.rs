@@ -123,10 +123,12 @@ impl<E: Engine> Progress<'_, E> {
                 self.tell(Reported::Resumed { start });
             }
             // Before any step runs: it may change what is mounted.
-            self.keys = lookup::keys(&*self.runner.engine, self.job).await.map_err(|error| {
-                let fault = Fault::workspace(error.to_string());
-                Failure::fault(None, "computing the cache key: ", fault)
-            })?;
+            self.keys = lookup::keys(&*self.runner.engine, self.job)
+                .await
+                .map_err(|error| {
+                    let fault = Fault::workspace(error.to_string());
+                    Failure::fault(None, "computing the cache key: ", fault)
+                })?;
         }
         let mut ran = false;
         for (index, step) in steps.iter().enumerate().skip(start) {

@@ -111,9 +111,12 @@ impl Components {
 }
 
 fn reference(name: &str) -> Result<Reference, Fault> {
-    Reference::parse(name)
-        .unwrap_or_else(|| Reference::parse(""))
-        .map_err(|error| Fault::workspace(error.to_string()))
+    match Reference::parse(name) {
+        Some(reference) => reference.map_err(|error| Fault::workspace(error.to_string())),
+        None => Err(Fault::workspace(
+            "it is no component, as it does not begin with wasm://",
+        )),
+    }
 }
 
 fn explain(error: StoreError) -> Fault {

@@ -57,9 +57,8 @@ impl WasmContainer {
             ..
         } = &self.preparation;
         let invocation = Invocation::parse(&inputs.script).map_err(|error| {
-            Fault::workspace(format!("running {purpose}: {error}")).hint(
-                "see docs/wasm-steps.md; for a shell script, use an image with a shell",
-            )
+            Fault::workspace(format!("running {purpose}: {error}"))
+                .hint("see docs/wasm-steps.md; for a shell script, use an image with a shell")
         })?;
         let mut arguments = vec![self.loaded.program.clone()];
         arguments.extend(invocation.arguments);

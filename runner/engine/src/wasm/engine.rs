@@ -21,12 +21,7 @@ impl WasmEngine {
     /// An engine that finds components through `resolver`; files relative to `directory` and nowhere else. What it
     /// lays out for steps is below `scratch`: a directory that only the runner's user can enter, and that the
     /// caller deletes at the end.
-    pub fn new(
-        host: OpenHost,
-        resolver: Resolver,
-        directory: PathBuf,
-        scratch: PathBuf,
-    ) -> Self {
+    pub fn new(host: OpenHost, resolver: Resolver, directory: PathBuf, scratch: PathBuf) -> Self {
         Self {
             components: Components::new(host, resolver, directory),
             scratch,

@@ -24,15 +24,21 @@ const TMP: &str = "/tmp";
 pub(super) enum StageError {
     #[error("{0} is no absolute path without `..`")]
     Path(String),
-    #[error("{0} is in /work, which a WebAssembly step sees as the workspace is; put it elsewhere, for example below /tmp")]
+    #[error(
+        "{0} is in /work, which a WebAssembly step sees as the workspace is; put it elsewhere, for example below /tmp"
+    )]
     Workspace(String),
-    #[error("{0} is not in a directory; a WebAssembly step can be shown files below one, for example below /tmp")]
+    #[error(
+        "{0} is not in a directory; a WebAssembly step can be shown files below one, for example below /tmp"
+    )]
     Root(String),
     #[error("{0} is used for two things")]
     Twice(String),
     #[error("{inner} cannot be shown inside of {outer}, which is another file or mount")]
     Inside { inner: String, outer: String },
-    #[error("{0} is a file, which a WebAssembly step can only read: mount it read-only, or mount its directory")]
+    #[error(
+        "{0} is a file, which a WebAssembly step can only read: mount it read-only, or mount its directory"
+    )]
     Writable(String),
     #[error("{0} is neither a file nor a directory")]
     Special(String),
@@ -207,9 +213,7 @@ fn mounted(mount: &BindMount) -> Result<Item<'_>, StageError> {
 
 /// A target without what means nothing in it.
 fn normal(target: &str) -> Result<String, StageError> {
-    let parts = target
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."));
+    let parts = target.split('/').filter(|part| !matches!(*part, "" | "."));
     let parts: Vec<&str> = parts.collect();
     if !target.starts_with('/') || parts.is_empty() || parts.contains(&"..") {
         return Err(StageError::Path(target.to_owned()));
@@ -233,7 +237,11 @@ fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
 fn outermost(directories: BTreeSet<String>) -> Vec<String> {
     let inside = |directory: &&String| {
         let mut outer = Path::new(directory).ancestors().skip(1);
-        !outer.any(|outer| outer.to_str().is_some_and(|outer| directories.contains(outer)))
+        !outer.any(|outer| {
+            outer
+                .to_str()
+                .is_some_and(|outer| directories.contains(outer))
+        })
     };
     directories.iter().filter(inside).cloned().collect()
 }
@@ -388,7 +396,9 @@ mod tests {
             Bench::new().file("/tmp/x").mount("host", "/tmp", true),
             Bench::new().file("/a/b").mount("host/file", "/a/b", true),
             Bench::new().mount("host/file", "/a/b", false),
-            Bench::new().mount("host", "/a", false).mount("host", "/a", true),
+            Bench::new()
+                .mount("host", "/a", false)
+                .mount("host", "/a", true),
         ]
         .map(|bench| bench.shown());
         insta::assert_snapshot!(text.join("\n"), @r"

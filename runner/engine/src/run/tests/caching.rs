@@ -1,7 +1,16 @@
 //! Results that are known from earlier runs (facts/batch-spec.md 3.8).
 
 use super::*;
-use crate::run::lookup;
+use crate::run::lookup::{self, Keys};
+
+async fn keys(bench: &Bench, job: &Job) -> Keys {
+    let engine = bench.runner().await.engine.clone();
+    lookup::keys(&*engine, job).await.unwrap()
+}
+
+fn key(keys: &Keys, step: usize) -> &str {
+    keys.get(step).unwrap()
+}
 
 const STEPS: &str = "
 - {container: alpine, run: \"write a 1\\nprint one\", outputs: {o: {value: '${{ step.stdout }}'}}}
@@ -71,14 +80,14 @@ async fn every_step_has_the_key_that_was_computed_before_it_ran() {
 - {container: alpine, run: 'print 1', mount: [{path: ./tool, mountpoint: /tool}]}
 - {container: alpine, run: 'exit 1'}";
     let job = bench.job(steps);
-    let keys = keys(&bench, &job).await;
-    assert!(keys[0].ends_with("-step-0") && keys[1].ends_with("-step-1"));
+    let before = keys(&bench, &job).await;
+    assert!(key(&before, 0).ends_with("-step-0") && key(&before, 1).ends_with("-step-1"));
     bench.run_cached(job.clone()).await;
     // The result of the step before the failure is kept, and nothing else.
     let slug = lookup::cache_slug(&job);
     let entries = fs_err::read_dir(bench.directory.path().join("cache").join(slug)).unwrap();
     let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, [format!("{}.json", keys[0]).as_str()]);
+    assert_eq!(names, [format!("{}.json", key(&before, 0)).as_str()]);
     bench.recorder.take(0);
     bench.run_cached(job.clone()).await;
     let report = bench.recorder.take(0);
@@ -88,16 +97,19 @@ async fn every_step_has_the_key_that_was_computed_before_it_ran() {
     );
     // A mounted file that changed is another task.
     fs_err::write(&tool, "longer").unwrap();
-    assert_ne!(keys(&bench, &job).await[0], keys[0]);
+    let after = keys(&bench, &job).await;
+    assert_ne!(key(&after, 0), key(&before, 0));
 }
 
 #[tokio::test]
 async fn a_broken_entry_is_told_and_the_step_runs() {
     let bench = Bench::with_cache().await;
     let job = bench.job("- {container: alpine, run: 'print 1'}");
-    let key = &keys(&bench, &job).await[0];
+    let keys = keys(&bench, &job).await;
     let cache = bench.cache.clone().unwrap();
-    cache.put(&lookup::cache_slug(&job), key, b"{").unwrap();
+    cache
+        .put(&lookup::cache_slug(&job), key(&keys, 0), b"{")
+        .unwrap();
     bench.run_cached(job.clone()).await;
     let report = bench.recorder.take(0);
     assert!(report.starts_with("cache entry dropped: EOF"), "{report}");
@@ -191,7 +203,10 @@ async fn a_changed_component_runs_again_with_what_follows() {
         let (name, digest) = ("wasm://./fix".to_owned(), digest.to_owned());
         bench.fake.components.lock().unwrap().insert(name, digest);
     };
-    assert_eq!(runs_again(&bench, COMPONENTS).await, "open 1, open 2, open 3");
+    assert_eq!(
+        runs_again(&bench, COMPONENTS).await,
+        "open 1, open 2, open 3"
+    );
     assert_eq!(runs_again(&bench, COMPONENTS).await, "");
     change("sha256:other");
     assert_eq!(runs_again(&bench, COMPONENTS).await, "open 2, open 3");
@@ -204,8 +219,15 @@ async fn a_changed_component_runs_again_with_what_follows() {
 #[tokio::test]
 async fn results_of_components_that_earlier_steps_choose_are_not_kept() {
     let bench = Bench::with_cache().await;
-    for container in ["wasm://./${{ previous_step.stdout }}", "${{ previous_step.stdout }}"] {
-        let printed = if container.starts_with("wasm") { "fix" } else { "wasm://./fix" };
+    for container in [
+        "wasm://./${{ previous_step.stdout }}",
+        "${{ previous_step.stdout }}",
+    ] {
+        let printed = if container.starts_with("wasm") {
+            "fix"
+        } else {
+            "wasm://./fix"
+        };
         let steps = format!(
             "
 - {{container: alpine, run: 'print {printed}'}}
