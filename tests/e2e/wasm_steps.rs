@@ -3,8 +3,9 @@
 use std::fs;
 use std::net::TcpListener;
 
-use capstan_tests::{Capstan, Engine, Output, Signal, World, component};
+use capstan_tests::{Capstan, Engine, Output, Repository, Signal, World, component};
 
+use crate::ownership::as_ordinary_user;
 use crate::scene::{Scene, assert_says, spec, story};
 
 const NOWHERE: &str = "unix:///nonexistent/docker.sock";
@@ -28,6 +29,7 @@ fn made(source: &str, flags: &[&str]) -> Vec<u8> {
 /// asserts that nothing was left behind.
 struct Bench {
     world: World,
+    repository: Repository,
 }
 
 impl Bench {
@@ -37,9 +39,9 @@ impl Bench {
 
     fn of(files: &[(&str, &str)]) -> Self {
         let world = World::new();
-        world.repository("widgets", files);
+        let repository = world.repository("widgets", files);
         world.write("tool.wasm", tool());
-        Self { world }
+        Self { world, repository }
     }
 
     /// `batch run --output out` of the text of a spec's `steps` on `widgets`.
@@ -325,14 +327,12 @@ fn a_flood_of_output_arrives() {
 #[test]
 fn a_component_reaches_nothing_else() {
     let bench = Bench::new();
-    let repository = bench.world.work().join("widgets");
-    for (link, target) in [
-        ("passwd", "/etc/passwd"),
-        ("up", "../../../../../../../etc/passwd"),
-    ] {
-        std::os::unix::fs::symlink(target, repository.join(link)).expect("a link can be made");
+    let targets = ["/etc/passwd", "../../../../../../../etc/passwd"];
+    for (link, target) in ["passwd", "up"].into_iter().zip(targets) {
+        let link = bench.repository.path().join(link);
+        std::os::unix::fs::symlink(target, link).expect("a link can be made");
     }
-    capstan_tests::commit_all(&repository);
+    bench.repository.commit("Links");
     let outside = bench.world.work().join("outside");
     let run = format!(
         "cat passwd up /etc/passwd ../../etc/passwd /work/../etc/passwd /proc/self/environ {}",

@@ -1,26 +1,21 @@
 //! One run of a component.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use capstan_core::wasm_step::Invocation;
 use capstan_plugin_host::{self as host, CallLimits, Command};
 use tokio::sync::mpsc;
 
 use super::components::Loaded;
-use super::special;
 use super::stage::{Stage, WORK};
 use crate::fault::Fault;
 use crate::sandbox::{Chunk, Exit, Gated, Inputs, Preparation, Stream};
-use crate::workspace::{VISIBLE_GIT_ENVIRONMENT, tree};
+use crate::workspace::VISIBLE_GIT_ENVIRONMENT;
 
-/// Linear memory of a step for which the operator set no limit, in bytes (facts/wasm-plugin-hosts.md 3.2).
-const MEMORY: u64 = 1 << 30;
-
-/// Bytes of one host call's arguments.
-const TRANSFER: usize = 4 << 20;
-
-/// Handles, and entries of a table.
-const HANDLES: usize = 10_000;
+/// How long a run that was cut short may go on: until the clock's next tick, or the end of what the disk is doing for it.
+const NOTICE: Duration = Duration::from_secs(30);
 
 /// The network by which an operator says that steps may use this machine's own.
 const HOST_NETWORK: &str = "host";
@@ -32,6 +27,8 @@ pub struct WasmContainer {
     scratch: PathBuf,
     /// What was laid out for it.
     stage: Option<Stage>,
+    /// Its output; closed when it is over.
+    output: Option<mpsc::Receiver<host::Chunk>>,
     opened: bool,
 }
 
@@ -42,6 +39,7 @@ impl WasmContainer {
             preparation,
             scratch,
             stage: None,
+            output: None,
             opened: false,
         }
     }
@@ -72,6 +70,7 @@ impl WasmContainer {
                 !ours.any(|(ours, _)| ours == name)
             });
         }
+        let default = CallLimits::step();
         Ok(Command {
             name: image.name.clone(),
             arguments,
@@ -84,38 +83,19 @@ impl WasmContainer {
             },
             network: network.as_deref() == Some(HOST_NETWORK),
             limits: CallLimits {
-                memory: limits.memory.unwrap_or(MEMORY),
-                cpu: None,
-                wall: None,
-                transfer: TRANSFER,
-                handles: HANDLES,
-                messages: 0,
-                written: u64::MAX,
-                files: u64::MAX,
+                memory: limits.memory.unwrap_or(default.memory),
+                ..default
             },
         })
     }
 
-    /// Lays out the directories, after a look at what earlier steps left in the workspace.
-    async fn stage(&self, inputs: &Inputs) -> Result<Stage, Fault> {
-        let purpose = self.preparation.purpose.clone();
+    /// Lays out the directories.
+    async fn stage(&self, files: BTreeMap<String, String>) -> Result<Stage, Fault> {
         let (scratch, preparation) = (self.scratch.clone(), self.preparation.clone());
-        let files = inputs.files.clone();
         let made = tokio::task::spawn_blocking(move || {
-            let found = tree::open(&preparation.workspace).and_then(|root| special::find(&root));
-            match found {
-                Ok(None) => {}
-                Ok(Some(path)) => {
-                    return Err(Fault::workspace(format!(
-                        "running {purpose}: {} is a named pipe or a device, which could block a WebAssembly step for ever",
-                        path.display()
-                    ))
-                    .hint("remove it at the end of the step that makes it"));
-                }
-                Err(error) => return Err(Fault::disk("looking at the workspace", &error)),
-            }
-            Stage::make(&scratch, &preparation, &files)
-                .map_err(|error| Fault::workspace(format!("running {purpose}: {error}")))
+            Stage::make(&scratch, &preparation, &files).map_err(|error| {
+                Fault::workspace(format!("running {}: {error}", preparation.purpose))
+            })
         });
         made.await
             .unwrap_or_else(|error| Err(Fault::workspace(error.to_string())))
@@ -128,10 +108,11 @@ impl WasmContainer {
                 "{doing}: the gate has been opened before"
             )));
         }
-        let stage = self.stage(&inputs).await?;
+        let stage = self.stage(inputs.files.clone()).await?;
         let command = self.command(&inputs, &stage)?;
         self.stage = Some(stage);
-        let (sender, mut receiver) = mpsc::channel::<host::Chunk>(1);
+        let (sender, receiver) = mpsc::channel::<host::Chunk>(1);
+        let receiver = self.output.insert(receiver);
         let relay = async {
             while let Some(host::Chunk { stream, bytes }) = receiver.recv().await {
                 let stream = match stream {
@@ -166,7 +147,14 @@ impl Gated for WasmContainer {
         None
     }
 
-    async fn discard(self) {
+    async fn discard(mut self) {
+        // A step that was cut short must not write to the workspace any more when this returns.
+        if let Some(output) = &mut self.output {
+            let over = async { while output.recv().await.is_some() {} };
+            if tokio::time::timeout(NOTICE, over).await.is_err() {
+                tracing::warn!(step = self.preparation.purpose, "a component does not end");
+            }
+        }
         // Removing files waits for the disk.
         let _ = tokio::task::spawn_blocking(move || drop(self.stage)).await;
     }

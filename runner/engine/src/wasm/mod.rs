@@ -2,13 +2,11 @@
 //!
 //! [`WasmEngine`] keeps the [`Sandbox`](crate::sandbox::Sandbox) contract: an image is a loaded component, found by
 //! `components`; a container is one run of it, over the directories that `stage` lays out. There is nothing to start
-//! before the gate opens and nothing left when it is over. `special` keeps things out of its sight that could block
-//! the runner.
+//! before the gate opens and nothing left when it is over.
 
 mod components;
 mod container;
 mod engine;
-mod special;
 mod stage;
 
 pub use self::components::OpenHost;

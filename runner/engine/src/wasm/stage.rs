@@ -3,15 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-use cap_std::fs::Dir;
 use capstan_plugin_host::Directory;
 use tempfile::TempDir;
 
 use crate::sandbox::{BindMount, Preparation};
-use crate::workspace::{GIT_OBJECTS, tree};
+use crate::workspace::GIT_OBJECTS;
 
 /// Where a component sees the workspace.
 pub(super) const WORK: &str = "/work";
@@ -42,8 +40,6 @@ pub(super) enum StageError {
     Writable(String),
     #[error("{0} is neither a file nor a directory")]
     Special(String),
-    #[error("entering /work/{path}: {source}")]
-    Current { path: String, source: io::Error },
     #[error("laying out the files of a WebAssembly step: {0}")]
     Io(#[from] io::Error),
 }
@@ -65,12 +61,10 @@ pub(super) struct Stage {
     /// In the order in which the component gets them.
     pub(super) directories: Vec<Directory>,
     _private: TempDir,
-    /// What the path of the current directory stands for, as long as it is open.
-    _current: Dir,
 }
 
 impl Stage {
-    /// Lays them out below `scratch`. What a process of an earlier step left in the workspace is not trusted.
+    /// Lays them out below `scratch`.
     pub(super) fn make(
         scratch: &Path,
         preparation: &Preparation,
@@ -125,14 +119,9 @@ impl Stage {
             directories.push(writable(tmp, TMP));
         }
         directories.push(writable(preparation.workspace.clone(), WORK));
-        let current = current(&preparation.workspace, &preparation.directory)?;
-        let path = format!("/proc/self/fd/{}", current.as_raw_fd());
-        // Programs built with wasi-libc look for relative paths here; of equal matches the last counts.
-        directories.push(writable(path.into(), "."));
         Ok(Self {
             directories,
             _private: private,
-            _current: current,
         })
     }
 }
@@ -143,19 +132,6 @@ fn writable(host: PathBuf, guest: &str) -> Directory {
         guest: guest.to_owned(),
         read_only: false,
     }
-}
-
-/// Opens the directory that the step starts in. A symbolic link on the way may lead anywhere in the workspace, and not out of it.
-fn current(workspace: &Path, directory: &str) -> Result<Dir, StageError> {
-    let root = tree::open(workspace)?;
-    if directory.is_empty() {
-        return Ok(root);
-    }
-    root.open_dir(directory)
-        .map_err(|source| StageError::Current {
-            path: directory.to_owned(),
-            source,
-        })
 }
 
 /// What is to be shown, by path.
@@ -351,8 +327,7 @@ mod tests {
         let bench = Bench::new();
         insta::assert_snapshot!(bench.shown(), @r"
         writes /tmp: 
-        writes /work: 
-        writes .:
+        writes /work:
         ");
         let stage = bench.stage().unwrap();
         let scratch = bench.directory.path().join("scratch");
@@ -377,8 +352,7 @@ mod tests {
         writes /data: file="from the host"
         reads /etc/tool/dir: 
         writes /tmp: a/b="of /tmp/a/b"
-        writes /work: 
-        writes .:
+        writes /work:
         "#);
     }
 
@@ -415,35 +389,5 @@ mod tests {
         /a/b is a file, which a WebAssembly step can only read: mount it read-only, or mount its directory
         /a is used for two things
         ");
-    }
-
-    #[test]
-    fn the_current_directory_does_not_leave_the_workspace() {
-        let mut bench = Bench::new();
-        let work = bench.directory.path().join("work");
-        fs_err::write(work.join("sub/here"), "").unwrap();
-        std::os::unix::fs::symlink("sub", work.join("inside")).unwrap();
-        std::os::unix::fs::symlink("/etc", work.join("outside")).unwrap();
-        for (directory, enters) in [
-            ("sub", true),
-            ("inside", true),
-            ("outside", false),
-            ("gone", false),
-            ("..", false),
-        ] {
-            directory.clone_into(&mut bench.preparation.directory);
-            let entered = bench.stage().map(|stage| {
-                let current = stage.directories.last().unwrap();
-                fs_err::canonicalize(&current.host).unwrap()
-            });
-            match entered {
-                Ok(entered) => assert!(enters && entered.join("here").exists(), "{directory}"),
-                Err(error) => {
-                    assert!(!enters, "{directory}: {error}");
-                    let expected = format!("entering /work/{directory}: ");
-                    assert!(error.to_string().starts_with(&expected), "{error}");
-                }
-            }
-        }
     }
 }
