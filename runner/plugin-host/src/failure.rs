@@ -7,8 +7,9 @@ use capstan_core::plugin::Hook;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::component::Component;
 use crate::limits::{CallLimits, Usage};
-use crate::state::State;
+use crate::state::{Caller, State};
 
 /// Frames of a backtrace that are shown.
 const FRAMES: usize = 8;
@@ -34,6 +35,24 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Of a call that did not get as far as to have an instance.
+    pub(crate) fn at_start(
+        component: &Component,
+        caller: &Caller,
+        call: &'static str,
+        ending: Ending,
+    ) -> Self {
+        Self {
+            plugin: caller.plugin.to_string(),
+            digest: component.inspection().digest.clone(),
+            hook: caller.hook,
+            call,
+            ending,
+            usage: Usage::default(),
+            last_lines: String::new(),
+        }
+    }
+
     fn text(&self) -> String {
         let (plugin, call, ending) = (&self.plugin, self.call, &self.ending);
         let mut text = match self.hook {

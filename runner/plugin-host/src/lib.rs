@@ -18,8 +18,10 @@ mod command;
 mod compile;
 mod component;
 mod failure;
+mod files;
 #[cfg(test)]
 mod fixture;
+mod guard;
 mod host;
 mod inspect;
 mod interfaces;
@@ -28,7 +30,9 @@ mod limits;
 mod linker;
 mod memory;
 mod messages;
+mod pipe;
 mod plugin;
+mod quota;
 mod state;
 mod surroundings;
 

@@ -3,6 +3,7 @@
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
+use crate::guard;
 use crate::interfaces;
 use crate::state::State;
 
@@ -10,6 +11,7 @@ use crate::state::State;
 pub(crate) fn offer(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    guard::add_to_linker(&mut linker)?;
     interfaces::add_to_linker(&mut linker)?;
     Ok(linker)
 }
