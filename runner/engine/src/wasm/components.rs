@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use capstan_core::wasm_step::{Place, Reference};
 use capstan_plugin_host::{Component, Host};
-use capstan_plugin_store::{Resolved, Resolver, Source, StoreError};
+use capstan_plugin_store::{Class, Resolved, Resolver, Source, StoreError};
 
 use crate::fault::Fault;
 
@@ -120,7 +120,10 @@ fn reference(name: &str) -> Result<Reference, Fault> {
 }
 
 fn explain(error: StoreError) -> Fault {
-    let fault = Fault::workspace(error.message);
+    let fault = match error.class {
+        Class::Configuration => Fault::workspace(error.message),
+        Class::Environment => Fault::environment(error.message),
+    };
     match error.hint {
         Some(hint) => fault.hint(hint),
         None => fault,
@@ -130,8 +133,9 @@ fn explain(error: StoreError) -> Fault {
 /// Where to look. A file must be in `directory`, over symbolic links, too: specs come from others.
 fn source(reference: &Reference, directory: &Path) -> Result<Source, Fault> {
     let path = match &reference.place {
-        Place::Address(address) => return Ok(Source::Https(address.clone())),
-        Place::Registry(name) => return Ok(Source::Oci(name.clone())),
+        Place::Address(text) | Place::Registry(text) => {
+            return Source::of_step(text).map_err(|error| Fault::workspace(error.to_string()));
+        }
         Place::File(path) => path,
     };
     let failed = |error: std::io::Error| {
@@ -164,7 +168,7 @@ mod tests {
     fn shown(directory: &Path, name: &str) -> String {
         let found = reference(name).and_then(|reference| source(&reference, directory));
         let text = match found {
-            Ok(source) => format!("{source:?}"),
+            Ok(source) => source.to_string(),
             Err(fault) => format!("{fault} ({})", fault.hint.as_deref().unwrap_or("-")),
         };
         let root = std::fs::canonicalize(directory).unwrap();
@@ -184,10 +188,10 @@ mod tests {
         let absolute = format!("wasm://{}", spec.join("tools/fix.wasm").display());
         let outside = "is not in the directory of the batch spec, SPEC (copy the component into the directory of the batch spec, or below it)";
         for (name, expected) in [
-            ("wasm://./tools/fix.wasm", r#"Path("SPEC/tools/fix.wasm")"#.to_owned()),
-            ("wasm://./alias.wasm", r#"Path("SPEC/tools/fix.wasm")"#.to_owned()),
-            ("wasm://../spec/tools/fix.wasm", r#"Path("SPEC/tools/fix.wasm")"#.to_owned()),
-            (&absolute, r#"Path("SPEC/tools/fix.wasm")"#.to_owned()),
+            ("wasm://./tools/fix.wasm", "SPEC/tools/fix.wasm".to_owned()),
+            ("wasm://./alias.wasm", "SPEC/tools/fix.wasm".to_owned()),
+            ("wasm://../spec/tools/fix.wasm", "SPEC/tools/fix.wasm".to_owned()),
+            (&absolute, "SPEC/tools/fix.wasm".to_owned()),
             ("wasm://../secret.wasm", format!("../secret.wasm {outside}")),
             ("wasm://./link.wasm", format!("./link.wasm {outside}")),
             ("wasm:///etc/passwd", format!("/etc/passwd {outside}")),
@@ -196,8 +200,8 @@ mod tests {
                 "wasm://./gone.wasm",
                 "./gone.wasm: No such file or directory (os error 2) (relative paths start at the batch spec's directory, SPEC)".to_owned(),
             ),
-            ("wasm://ghcr.io/acme/fix:1", r#"Oci("ghcr.io/acme/fix:1")"#.to_owned()),
-            ("wasm://https://a.example/f.wasm", r#"Https("https://a.example/f.wasm")"#.to_owned()),
+            ("wasm://ghcr.io/acme/fix:1", "oci://ghcr.io/acme/fix:1".to_owned()),
+            ("wasm://https://a.example/f.wasm", "https://a.example/f.wasm".to_owned()),
         ] {
             assert_eq!(shown(&spec, name), expected, "{name}");
         }
