@@ -503,9 +503,7 @@ fn a_runner_that_is_not_root_works_with_both() {
     run: write made/b 4
 "#;
     let command = scene.yaml(steps);
-    crate::ownership::give_to_ordinary_user(&scene, command)
-        .run()
-        .assert_code(0);
+    as_ordinary_user(&scene, command).run().assert_code(0);
     insta::assert_snapshot!(scene.diff(), @"");
 }
 
