@@ -39,7 +39,8 @@ pub struct Command {
     pub environment: Vec<(String, String)>,
     /// Directories it sees. The guest's current directory is `current`.
     pub directories: Vec<Directory>,
-    /// Current directory, an absolute path in the guest.
+    /// Current directory, an absolute path in the guest, in one of `directories`: relative paths begin there, and cannot lead up
+    /// from there.
     pub current: String,
     /// Whether it may open connections.
     pub network: bool,
@@ -133,6 +134,7 @@ impl Component {
         let surroundings = Surroundings {
             environment: command.environment,
             directories: command.directories,
+            current: command.current,
             network: command.network,
             may_block: true,
             ..Surroundings::default()
@@ -140,7 +142,6 @@ impl Component {
         let world = surroundings
             .with(&limits, |wasi| {
                 wasi.args(&command.arguments)
-                    .initial_cwd(&command.current)
                     .stdin(MemoryInputPipe::new(command.input))
                     .stdout(stdout.clone())
                     .stderr(stderr.clone());
@@ -197,3 +198,6 @@ impl Exit {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

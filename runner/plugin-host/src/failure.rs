@@ -210,6 +210,9 @@ fn in_functions(mut reason: String, error: &wasmtime::Error) -> String {
         })
         .collect();
     functions.dedup();
+    // What every panic goes through tells nobody anything.
+    let own = functions.iter().position(|name| !is_runtime(name));
+    functions.drain(..own.unwrap_or(0));
     for (number, function) in functions.iter().take(FRAMES).enumerate() {
         reason.push_str(if number == 0 { ", in " } else { " < " });
         reason.push_str(function);
@@ -218,4 +221,13 @@ fn in_functions(mut reason: String, error: &wasmtime::Error) -> String {
         reason.push_str(" < ...");
     }
     reason
+}
+
+/// Whether a function belongs to the machinery of a language and not to the plugin.
+fn is_runtime(function: &str) -> bool {
+    let function = function.trim_start_matches('<');
+    ["std::", "core::", "alloc::", "__rustc::"]
+        .iter()
+        .any(|library| function.starts_with(library))
+        || ["abort", "rust_panic", "__rust_abort"].contains(&function)
 }

@@ -127,12 +127,12 @@ impl Files {
         }
     }
 
-    /// A real path relative to its root.
+    /// A real path relative to its outermost root.
     fn inside(&self, path: &Path) -> Option<PathBuf> {
         self.roots
             .iter()
             .filter_map(|root| path.strip_prefix(root).ok())
-            .min_by_key(|inside| inside.as_os_str().len())
+            .max_by_key(|inside| inside.as_os_str().len())
             .map(Path::to_owned)
     }
 }

@@ -385,3 +385,6 @@ impl HostDirectoryEntryStream for Guarded<'_> {
         HostDirectoryEntryStream::drop(&mut self.wasi, listing)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,7 @@ mod interfaces;
 mod job;
 mod limits;
 mod linker;
+mod load;
 mod memory;
 mod messages;
 mod pipe;

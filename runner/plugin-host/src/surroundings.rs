@@ -1,6 +1,6 @@
 //! What of the world outside an instance sees: nothing, unless it is granted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
@@ -21,6 +21,8 @@ pub(crate) struct Surroundings {
     pub(crate) environment: Vec<(String, String)>,
     /// Directories.
     pub(crate) directories: Vec<Directory>,
+    /// Current directory, an absolute path in the guest; empty: none.
+    pub(crate) current: String,
     /// Whether `.git` in the root of each directory does not exist for it.
     pub(crate) git_is_hidden: bool,
     /// Whether it may open connections.
@@ -61,14 +63,14 @@ impl Surroundings {
             .allow_blocking_current_thread(self.may_block);
         let mut roots = Vec::new();
         for directory in &self.directories {
-            let rights = if directory.read_only {
-                FsPerms::ReadOnly
-            } else {
-                FsPerms::ReadWrite
-            };
-            roots.push(root(directory)?);
-            wasi.preopened_dir(&directory.host, &directory.guest, rights)
-                .map_err(|error| unreachable(directory, &error))?;
+            let root = real_path(directory, ".")?;
+            show(&mut wasi, directory, &root, &directory.guest)?;
+            roots.push(root);
+        }
+        if let Some((directory, inside)) = self.current_directory() {
+            // The C library of guests (wasi-libc) does not ask for the current directory, but looks for relative paths below this name.
+            show(&mut wasi, directory, &real_path(directory, inside)?, ".")?;
+            wasi.initial_cwd(&self.current);
         }
         if self.network {
             wasi.inherit_network()
@@ -84,22 +86,54 @@ impl Surroundings {
     }
 }
 
-/// The real path of a directory, found by the means that guard it later: so it is known from the start that they work.
-fn root(directory: &Directory) -> Result<PathBuf, Ending> {
+impl Surroundings {
+    /// The directory that the current one is in, and the path inside.
+    fn current_directory(&self) -> Option<(&Directory, &str)> {
+        let current = Path::new(&self.current);
+        self.directories
+            .iter()
+            .filter_map(|directory| {
+                let inside = current.strip_prefix(&directory.guest).ok()?.to_str()?;
+                Some((directory, if inside.is_empty() { "." } else { inside }))
+            })
+            .min_by_key(|(_, inside)| inside.len())
+    }
+}
+
+/// Shows the directory at `path` under the name `guest`, with the rights of `directory`.
+fn show(
+    wasi: &mut WasiCtxBuilder,
+    directory: &Directory,
+    path: &Path,
+    guest: &str,
+) -> Result<(), Ending> {
+    let rights = if directory.read_only {
+        FsPerms::ReadOnly
+    } else {
+        FsPerms::ReadWrite
+    };
+    wasi.preopened_dir(path, guest, rights)
+        .map_err(|error| unreachable(path, &error))?;
+    Ok(())
+}
+
+/// The real path of what is `inside` a directory, links followed but not out of it. Found by the means that guard it later, so it
+/// is known from the start that they work.
+fn real_path(directory: &Directory, inside: &str) -> Result<PathBuf, Ending> {
     let opened = fs_err::File::open(&directory.host).map_err(|error| Ending::Host {
         reason: error.to_string(),
     })?;
-    let path = files::beneath(opened.file(), ".", true)
+    files::beneath(opened.file(), inside, true)
         .map_err(std::io::Error::from)
-        .and_then(|itself| files::location(&itself));
-    path.map_err(|error| unreachable(directory, &error.into()))
+        .and_then(|itself| files::location(&itself))
+        .map_err(|error| unreachable(&directory.host.join(inside), &error.into()))
 }
 
-fn unreachable(directory: &Directory, error: &wasmtime::Error) -> Ending {
+fn unreachable(path: &Path, error: &wasmtime::Error) -> Ending {
     Ending::Host {
         reason: format!(
             "showing the directory {} to WebAssembly: {error:#} (this needs Linux 5.6 and /proc)",
-            directory.host.display()
+            path.display()
         ),
     }
 }

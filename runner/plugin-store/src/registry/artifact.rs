@@ -1,6 +1,8 @@
 //! A component as an artifact: the layout that the CNCF's working group agreed on, which `wkg` writes and reads
 //! (facts/wasm-plugin-hosts.md 3.11).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::COMPONENT_LIMIT;
@@ -42,6 +44,29 @@ pub(super) struct Interfaces<'a> {
     pub(super) imports: &'a [String],
     /// The world it was written for; nobody can tell from its bytes.
     pub(super) target: Option<&'a str>,
+}
+
+/// The manifest, as it is written. The order of fields is part of its digest.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Written<'a> {
+    pub(super) schema_version: u32,
+    pub(super) media_type: &'static str,
+    pub(super) config: WrittenBlob,
+    pub(super) layers: [WrittenBlob; 1],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) annotations: &'a BTreeMap<String, String>,
+}
+
+/// A blob that a manifest names.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WrittenBlob {
+    pub(super) media_type: &'static str,
+    pub(super) digest: String,
+    pub(super) size: usize,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) annotations: BTreeMap<&'static str, String>,
 }
 
 /// A component in a repository.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use capstan_core::plugin::Inspection;
 use jiff::Timestamp;
-use serde_json::json;
+use serde::Serialize;
 
-use super::artifact::{COMPONENT, CONFIG, Config, Interfaces, MANIFEST};
+use super::artifact::{COMPONENT, CONFIG, Config, Interfaces, MANIFEST, Written, WrittenBlob};
 use super::reference::Reference;
 use super::repository::Repository;
 use crate::digest::Digest;
@@ -58,26 +58,27 @@ impl Publication {
                 target: self.target.as_deref(),
             },
         };
-        let config = json!(config).to_string();
-        let mut manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": {
-                "mediaType": CONFIG,
-                "digest": Digest::of(config.as_bytes()).to_string(),
-                "size": config.len(),
-            },
-            "layers": [{
-                "mediaType": COMPONENT,
-                "digest": digest.to_string(),
-                "size": self.bytes.len(),
-                "annotations": { "org.opencontainers.image.title": self.file_name },
-            }],
+        let config = text(&config);
+        let config_blob = WrittenBlob {
+            media_type: CONFIG,
+            digest: Digest::of(config.as_bytes()).to_string(),
+            size: config.len(),
+            annotations: BTreeMap::new(),
+        };
+        let layer = WrittenBlob {
+            media_type: COMPONENT,
+            digest: digest.to_string(),
+            size: self.bytes.len(),
+            annotations: [("org.opencontainers.image.title", self.file_name.clone())].into(),
+        };
+        let manifest = text(&Written {
+            schema_version: 2,
+            media_type: MANIFEST,
+            config: config_blob,
+            layers: [layer],
+            annotations: &self.annotations,
         });
-        if !self.annotations.is_empty() {
-            manifest["annotations"] = json!(self.annotations);
-        }
-        (config, manifest.to_string(), digest)
+        (config, manifest, digest)
     }
 
     /// Stores it in a repository.
@@ -107,6 +108,11 @@ impl Publication {
             digest,
         })
     }
+}
+
+fn text(document: &impl Serialize) -> String {
+    serde_json::to_string(document)
+        .expect("strings, numbers and lists of them can be written as JSON")
 }
 
 #[cfg(test)]
@@ -140,54 +146,7 @@ mod tests {
         };
         let (config, manifest, _) = publication.documents();
         assert_eq!(publication.documents().1, manifest);
-        assert_snapshot!(pretty(&config), @r#"
-        {
-          "architecture": "wasm",
-          "author": "me",
-          "component": {
-            "exports": [
-              "capstan:plugin/policy@0.1.0"
-            ],
-            "imports": [
-              "capstan:plugin/log@0.1.0"
-            ],
-            "target": null
-          },
-          "created": "2026-01-02T03:04:05Z",
-          "layerDigests": [
-            "sha256:cd5d4935a48c0672cb06407bb443bc0087aff947c6b864bac886982c73b3027f"
-          ],
-          "os": "wasip2"
-        }
-        "#);
-        assert_snapshot!(pretty(&manifest), @r#"
-        {
-          "annotations": {
-            "org.opencontainers.image.version": "1.0"
-          },
-          "config": {
-            "digest": "sha256:1a5f5d2b7dd0365902a99e44b8f2b7b53c963dfa51e873250f74cf45d44d03fe",
-            "mediaType": "application/vnd.wasm.config.v0+json",
-            "size": 284
-          },
-          "layers": [
-            {
-              "annotations": {
-                "org.opencontainers.image.title": "x.wasm"
-              },
-              "digest": "sha256:cd5d4935a48c0672cb06407bb443bc0087aff947c6b864bac886982c73b3027f",
-              "mediaType": "application/wasm",
-              "size": 4
-            }
-          ],
-          "mediaType": "application/vnd.oci.image.manifest.v1+json",
-          "schemaVersion": 2
-        }
-        "#);
-    }
-
-    fn pretty(text: &str) -> String {
-        let value: serde_json::Value = serde_json::from_str(text).unwrap();
-        serde_json::to_string_pretty(&value).unwrap()
+        assert_snapshot!(config, @r#"{"created":"2026-01-02T03:04:05Z","author":"me","architecture":"wasm","os":"wasip2","layerDigests":["sha256:cd5d4935a48c0672cb06407bb443bc0087aff947c6b864bac886982c73b3027f"],"component":{"exports":["capstan:plugin/policy@0.1.0"],"imports":["capstan:plugin/log@0.1.0"],"target":null}}"#);
+        assert_snapshot!(manifest, @r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.wasm.config.v0+json","digest":"sha256:7ecaff3435d7ae5c056ae5e4466732f486ff69585c633362daba5080c4b64849","size":284},"layers":[{"mediaType":"application/wasm","digest":"sha256:cd5d4935a48c0672cb06407bb443bc0087aff947c6b864bac886982c73b3027f","size":4,"annotations":{"org.opencontainers.image.title":"x.wasm"}}],"annotations":{"org.opencontainers.image.version":"1.0"}}"#);
     }
 }
