@@ -171,7 +171,7 @@ impl Ending {
                 .contains("allocated for hostcalls") =>
             {
                 Self::TooMuch {
-                    what: "sent more bytes at once than it may",
+                    what: "sent too many bytes at once",
                     limit: limits.transfer as u64,
                 }
             }
