@@ -5,7 +5,7 @@ use rstest::rstest;
 
 use crate::fixture::session;
 
-pub const DIFF: &str = "\
+pub(crate) const DIFF: &str = "\
 diff --git a.txt a.txt
 index 1..2 100644
 --- a.txt
