@@ -9,7 +9,7 @@ use wasmtime::component::Instance;
 
 use crate::call;
 use crate::failure::{Ending, Failure};
-use crate::limits::{CallLimits, Usage};
+use crate::limits::CallLimits;
 use crate::plugin::Plugin;
 use crate::state::{Caller, State};
 
@@ -63,14 +63,7 @@ impl Session {
 
     /// A call that was not made.
     pub(crate) fn not_called(&self, hook: Hook, call: &'static str, ending: Ending) -> Failure {
-        Failure {
-            plugin: self.caller.plugin.to_string(),
-            digest: self.plugin.component().inspection().digest.clone(),
-            hook: Some(hook),
-            call,
-            ending,
-            usage: Usage::default(),
-            last_lines: String::new(),
-        }
+        let component = self.plugin.component();
+        Failure::at_start(component, &self.caller(hook), call, ending)
     }
 }

@@ -1,5 +1,10 @@
 //! The compile worker as a process of its own: this program, with the argument `work`.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test, though not one of functions that are marked as such"
+)]
+
 use std::process::ExitCode;
 
 use capstan_plugin_host::{Compiler, Host, LoadError, Options, compile_worker};

@@ -6,11 +6,14 @@ use capstan_core::plugin::{Access, Hook};
 use wasmtime::component::Resource;
 
 use super::answer;
-use crate::call;
+use crate::call::{apart, call};
 use crate::command::Directory;
 use crate::failure::{Ending, Failure};
 use crate::interfaces::JobHandle;
+use crate::limits::CallLimits;
+use crate::plugin::Plugin;
 use crate::session::Session;
+use crate::state::Caller;
 use crate::surroundings::Surroundings;
 
 const PREPARE: &str = "workspace.prepare";
@@ -37,31 +40,42 @@ impl Session {
                 guest: WORK.to_owned(),
                 read_only: access == Access::Read,
             }],
+            git_is_hidden: true,
+            may_block: true,
             ..self.plugin.surroundings().clone()
         };
         let caller = self.caller(Hook::Workspace);
         let limits = self.limits(Hook::Workspace);
-        let plugin = self.plugin.clone();
-        let component = plugin.component();
-        call::call(
-            component,
-            caller,
-            &surroundings,
-            limits,
-            PREPARE,
-            async |store, instance| {
-                let hook = match plugin.hooks().workspace(store, instance) {
-                    Ok(hook) => hook,
-                    Err(ending) => return Ok(Err(ending)),
-                };
-                let job = store.data_mut().hand_out(JobHandle)?;
-                let result = hook
-                    .capstan_plugin_workspace()
-                    .call_prepare(&mut *store, Resource::new_borrow(job.rep()))
-                    .await?;
-                Ok(result.map_err(answer::failed))
-            },
-        )
-        .await
+        let prepared = apart(prepare(self.plugin.clone(), caller, surroundings, limits)).await;
+        prepared.map_err(|ending| self.not_called(Hook::Workspace, PREPARE, ending))?
     }
+}
+
+async fn prepare(
+    plugin: Plugin,
+    caller: Caller,
+    surroundings: Surroundings,
+    limits: CallLimits,
+) -> Result<(), Failure> {
+    let component = plugin.component();
+    call(
+        component,
+        caller,
+        &surroundings,
+        limits,
+        PREPARE,
+        async |store, instance| {
+            let hook = match plugin.hooks().workspace(store, instance) {
+                Ok(hook) => hook,
+                Err(ending) => return Ok(Err(ending)),
+            };
+            let job = store.data_mut().hand_out(JobHandle)?;
+            let result = hook
+                .capstan_plugin_workspace()
+                .call_prepare(&mut *store, Resource::new_borrow(job.rep()))
+                .await?;
+            Ok(result.map_err(answer::failed))
+        },
+    )
+    .await
 }

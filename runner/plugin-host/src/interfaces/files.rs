@@ -10,7 +10,12 @@ impl Host for State {
         path: String,
         executable: bool,
     ) -> wasmtime::Result<Result<(), Error>> {
-        let _ = (path, executable);
-        Ok(Ok(()))
+        let (_, files) = self.file_system();
+        let result = files.set_executable(&path, executable);
+        Ok(result.map_err(|error| Error {
+            code: "io".to_owned(),
+            message: format!("changing whether {path:?} is executable: {error}"),
+            retryable: false,
+        }))
     }
 }

@@ -36,7 +36,7 @@ impl State {
     ) -> wasmtime::Result<Resource<T>> {
         self.table.push(value).map_err(|error| {
             self.violate(Ending::TooMuch {
-                what: "holds more handles than it may",
+                what: "holds too many handles",
                 limit: self.kept.handles as u64,
             });
             error.into()

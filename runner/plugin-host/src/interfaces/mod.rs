@@ -17,17 +17,13 @@ use wasmtime::component::{HasSelf, Linker};
 use crate::bindings::host;
 use crate::state::State;
 
-pub(crate) use self::amendment::AmendmentHandle;
-pub(crate) use self::changes::{DiffHandle, FileHandle, HunkHandle};
-pub(crate) use self::edits::EditsHandle;
-pub(crate) use self::job::JobHandle;
-pub(crate) use self::step::StepHandle;
-
-pub(crate) use self::changes::Changes;
+pub(crate) use self::changes::{Changes, DiffHandle};
 pub(crate) use self::config::Config;
-pub(crate) use self::edits::GROWTH;
+pub(crate) use self::edits::{EditsHandle, GROWTH};
+pub(crate) use self::job::JobHandle;
 pub(crate) use self::kept::{ANSWER, Kept};
 pub(crate) use self::scratch::Scratch;
+pub(crate) use self::step::StepHandle;
 
 /// Defines them all.
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -67,12 +67,12 @@ fn settings() -> Settings {
 }
 
 #[rstest]
-#[case::error("error", |ending| matches!(ending, Ending::Error { code, message, retryable: true } if code == "input" && message == "no good"))]
-#[case::long_error("long-error", |ending| matches!(ending, Ending::TooMuch { limit: 262_144, .. }))]
-#[case::trap("trap", |ending| matches!(ending, Ending::Trap { .. }))]
-#[case::endless("loop", |ending| matches!(ending, Ending::OutOfCpu { .. }))]
-#[case::exit("exit", |ending| matches!(ending, Ending::Exit { code: 1 }))]
-#[case::memory("memory", |ending| matches!(ending, Ending::OutOfMemory { limit: 16_777_216, .. }))]
+#[case::error("error", |ending: &Ending| matches!(ending, Ending::Error { code, message, retryable: true } if code == "input" && message == "no good"))]
+#[case::long_error("long-error", |ending: &Ending| matches!(ending, Ending::TooMuch { limit: 262_144, .. }))]
+#[case::trap("trap", |ending: &Ending| matches!(ending, Ending::Trap { .. }))]
+#[case::endless("loop", |ending: &Ending| matches!(ending, Ending::OutOfCpu { .. }))]
+#[case::exit("exit", |ending: &Ending| matches!(ending, Ending::Exit { code: 1 }))]
+#[case::memory("memory", |ending: &Ending| matches!(ending, Ending::OutOfMemory { limit: 16_777_216, .. }))]
 #[tokio::test(flavor = "multi_thread")]
 async fn in_every_hook(#[case] task: &str, #[case] expected: fn(&Ending) -> bool) {
     let (session, heard) = settings().session(&format!(r#"{{"do": "{task}"}}"#)).await;

@@ -51,9 +51,9 @@ fn built() -> &'static Path {
 
 /// What a plugin said.
 #[derive(Default)]
-pub struct Heard {
-    pub messages: Mutex<Vec<(Hook, Level, String)>>,
-    pub calls: Mutex<Vec<&'static str>>,
+pub(crate) struct Heard {
+    pub(crate) messages: Mutex<Vec<(Hook, Level, String)>>,
+    pub(crate) calls: Mutex<Vec<&'static str>>,
 }
 
 impl Log for Heard {
@@ -72,14 +72,14 @@ impl Log for Heard {
 
 /// Settings under which the guest is called.
 #[derive(Default)]
-pub struct Settings {
-    pub grants: Grants,
-    pub limits: Limits,
+pub(crate) struct Settings {
+    pub(crate) grants: Grants,
+    pub(crate) limits: Limits,
 }
 
 impl Settings {
     /// A session with the guest, and what it says.
-    pub async fn session(self, config: &str) -> (Session, Arc<Heard>) {
+    pub(crate) async fn session(self, config: &str) -> (Session, Arc<Heard>) {
         let entry = Entry {
             name: "tester".into(),
             source: "./tester.wasm".into(),
@@ -98,12 +98,12 @@ impl Settings {
 }
 
 /// A session with the guest, with nothing granted.
-pub async fn session(config: &str) -> Session {
+pub(crate) async fn session(config: &str) -> Session {
     Settings::default().session(config).await.0
 }
 
 /// A session with the guest doing this.
-pub async fn doing(task: &str) -> Session {
+pub(crate) async fn doing(task: &str) -> Session {
     session(&format!(r#"{{"do": "{task}"}}"#)).await
 }
 
@@ -127,7 +127,7 @@ fn job() -> Arc<Job> {
 }
 
 /// A step with everything that one can have.
-pub fn step() -> Arc<Step> {
+pub(crate) fn step() -> Arc<Step> {
     Arc::new(Step {
         number: 2,
         image: "docker.io/library/busybox:1".into(),
