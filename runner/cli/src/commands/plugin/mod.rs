@@ -1,5 +1,16 @@
 //! `capstan plugin`: what authors of plugins use. One file per command.
 
+mod anatomy;
+mod build;
+mod capability;
+mod component;
+mod inspect;
+mod manifest;
+mod measure;
+mod new;
+mod starters;
+mod wit;
+
 use std::path::Path;
 
 use crate::args::plugin::Plugin;
@@ -13,10 +24,10 @@ pub(super) async fn run(
     environment: &Environment,
 ) -> Result<Exit, Failed> {
     match command {
-        Plugin::New(args) => todo!("{args:?}"),
-        Plugin::Build(args) => todo!("{args:?}"),
+        Plugin::New(args) => new::run(&args),
+        Plugin::Build(args) => build::run(&args, config_file, environment).await,
         Plugin::Test(args) => todo!("{args:?}"),
-        Plugin::Inspect(args) => todo!("{args:?}"),
+        Plugin::Inspect(args) => inspect::run(&args, config_file, environment).await,
         Plugin::Bench(args) => todo!("{args:?} {config_file:?} {environment:?}"),
     }
 }
