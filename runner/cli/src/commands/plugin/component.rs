@@ -53,6 +53,26 @@ impl Built {
         })
     }
 
+    /// Where its fixtures are, unless somebody says otherwise.
+    pub(super) fn fixtures(&self) -> PathBuf {
+        self.directory.join("fixtures")
+    }
+
+    /// Loads it.
+    pub(super) async fn load(
+        &self,
+        config_file: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Arc<Component>, Failed> {
+        let place = self.path.display();
+        load(&self.read()?, config_file, environment)
+            .await?
+            .map_err(|error| {
+                Failed::usage(format!("{place} does not run here: {error}"))
+                    .hint(format!("`capstan plugin inspect {place}` tells more"))
+            })
+    }
+
     /// Its bytes.
     pub(super) fn read(&self) -> Result<Vec<u8>, Failed> {
         fs_err::read(&self.path).map_err(Failed::usage)

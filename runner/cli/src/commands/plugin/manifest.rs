@@ -41,11 +41,6 @@ struct Written {
 }
 
 impl Manifest {
-    /// Whether a directory has one.
-    pub(super) fn is_in(directory: &Path) -> bool {
-        directory.join(FILE).is_file()
-    }
-
     /// Reads the one of a directory.
     pub(super) fn read(directory: &Path) -> Result<Self, Failed> {
         let path = directory.join(FILE);

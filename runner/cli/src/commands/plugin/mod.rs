@@ -1,14 +1,18 @@
 //! `capstan plugin`: what authors of plugins use. One file per command.
 
 mod anatomy;
+mod bench;
 mod build;
 mod capability;
 mod component;
+mod fixture;
 mod inspect;
 mod manifest;
 mod measure;
 mod new;
 mod starters;
+mod test;
+mod unified;
 mod wit;
 
 use std::path::Path;
@@ -26,8 +30,8 @@ pub(super) async fn run(
     match command {
         Plugin::New(args) => new::run(&args),
         Plugin::Build(args) => build::run(&args, config_file, environment).await,
-        Plugin::Test(args) => todo!("{args:?}"),
+        Plugin::Test(args) => test::run(&args, config_file, environment).await,
         Plugin::Inspect(args) => inspect::run(&args, config_file, environment).await,
-        Plugin::Bench(args) => todo!("{args:?} {config_file:?} {environment:?}"),
+        Plugin::Bench(args) => bench::run(&args, config_file, environment).await,
     }
 }
