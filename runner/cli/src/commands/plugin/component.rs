@@ -1,11 +1,9 @@
 //! The component that a command is about.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use capstan_plugin_host::{Component, LoadError};
-use sha2::{Digest as _, Sha256};
 
 use super::manifest::{FILE, Manifest, shown};
 use crate::args::SettingFlags;
@@ -77,15 +75,6 @@ impl Built {
     pub(super) fn read(&self) -> Result<Vec<u8>, Failed> {
         fs_err::read(&self.path).map_err(Failed::usage)
     }
-}
-
-/// `sha256:` and the digest of some bytes in hexadecimal.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// The settings, for commands that have no flags for them.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use capstan_core::plugin::Limits;
 use capstan_plugin_host::CallLimits;
+use capstan_plugin_store::Digest;
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
@@ -102,7 +103,7 @@ async fn report(
     });
     Ok(Report {
         source,
-        digest: component::digest(bytes),
+        digest: Digest::of(bytes).to_string(),
         size: bytes.len() as u64,
         kind: anatomy.kind,
         command: anatomy.is_command(),
