@@ -13,7 +13,7 @@ impl Diff for DiffFilter {
 
     fn process(_job: &Job, changes: &Changes, edits: &Edits) -> Result<Outcome> {
         let config: Config = capstan_plugin::config()?;
-        let selection = Selection::new(config)?;
+        let selection = Selection::new(&config)?;
         for file in changes.files() {
             let path = file.path();
             if let Some(reason) = selection.drops(&path) {

@@ -87,8 +87,8 @@ const LOCKFILES: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Selection {
     keep: Vec<Glob>,
-    /// The name of a rule, a pattern as it was written, and compiled.
-    drop: Vec<(&'static str, String, Glob)>,
+    /// The name of a rule, and a pattern.
+    drop: Vec<(&'static str, Glob)>,
 }
 
 impl Selection {
@@ -97,20 +97,19 @@ impl Selection {
     /// # Errors
     ///
     /// If one is malformed.
-    pub(crate) fn new(config: Config) -> Result<Self> {
+    pub(crate) fn new(config: &Config) -> Result<Self> {
         let lists = [
             ("generated", config.generated, GENERATED),
             ("vendored", config.vendored, VENDORED),
             ("lockfiles", config.lockfiles, LOCKFILES),
         ];
         let mut drop = Vec::new();
-        for pattern in config.drop {
-            let glob = Glob::path(&pattern)?;
-            drop.push(("drop", pattern, glob));
+        for pattern in &config.drop {
+            drop.push(("drop", Glob::path(pattern)?));
         }
         for (name, _, patterns) in lists.into_iter().filter(|(_, wanted, _)| *wanted) {
             for pattern in patterns {
-                drop.push((name, (*pattern).to_owned(), Glob::path(pattern)?));
+                drop.push((name, Glob::path(pattern)?));
             }
         }
         let keep = config.keep.iter().map(|pattern| Glob::path(pattern));
@@ -125,8 +124,8 @@ impl Selection {
         if self.keep.iter().any(|glob| glob.matches(path)) {
             return None;
         }
-        let (rule, pattern, _) = self.drop.iter().find(|(_, _, glob)| glob.matches(path))?;
-        Some(format!("{rule} ({pattern})"))
+        let (rule, glob) = self.drop.iter().find(|(_, glob)| glob.matches(path))?;
+        Some(format!("{rule} ({})", glob.pattern()))
     }
 }
 
@@ -134,7 +133,7 @@ impl Selection {
 mod tests {
     use super::*;
 
-    fn dropped<'a>(config: Config, paths: &[&'a str]) -> Vec<&'a str> {
+    fn dropped<'a>(config: &Config, paths: &[&'a str]) -> Vec<&'a str> {
         let selection = Selection::new(config).unwrap();
         let dropped = paths.iter().filter(|path| selection.drops(path).is_some());
         dropped.copied().collect()
@@ -156,7 +155,7 @@ mod tests {
     #[test]
     fn without_configuration_generated_and_vendored_files_go() {
         assert_eq!(
-            dropped(Config::default(), PATHS),
+            dropped(&Config::default(), PATHS),
             [
                 "api/v1/user.pb.go",
                 "web/app.min.js",
@@ -178,7 +177,7 @@ mod tests {
             keep: vec!["vendor/x/".to_owned(), "/package-lock.json".to_owned()],
         };
         assert_eq!(
-            dropped(config, PATHS),
+            dropped(&config, PATHS),
             [
                 "src/main.go",
                 "web/node_modules/left-pad/index.js",
@@ -193,7 +192,7 @@ mod tests {
             keep: vec!["[a".to_owned()],
             ..Config::default()
         };
-        let error = Selection::new(config).unwrap_err();
+        let error = Selection::new(&config).unwrap_err();
         assert_eq!(error.code, "config");
         assert!(error.message.contains("`[` is not closed"));
     }

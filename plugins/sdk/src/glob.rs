@@ -58,10 +58,15 @@ impl Glob {
     ///
     /// If it is malformed: code `config`, and what is wrong with it.
     pub fn new(pattern: &str) -> Result<Self> {
+        Self::compile(pattern, pattern)
+    }
+
+    /// Compiles `pattern`, which somebody wrote as `written`.
+    fn compile(pattern: &str, written: &str) -> Result<Self> {
         let malformed = |reason: &str| {
             Error::new(
                 "config",
-                format!("the glob {pattern:?} is malformed: {reason}"),
+                format!("the glob {written:?} is malformed: {reason}"),
             )
         };
         if pattern.len() > LONGEST {
@@ -75,7 +80,7 @@ impl Glob {
         parser.sequence(0).map_err(malformed)?;
         parser.states.push(State::End);
         Ok(Self {
-            pattern: pattern.to_owned(),
+            pattern: written.to_owned(),
             states: parser.states,
             tail: parser.tail,
         })
@@ -92,16 +97,15 @@ impl Glob {
             Some(directory) => (directory, "/**"),
             None => (pattern, ""),
         };
-        if let Some(anchored) = name.strip_prefix('/') {
-            Self::new(&format!("{anchored}{below}"))
-        } else if name.contains('/') {
-            Self::new(&format!("{name}{below}"))
-        } else {
-            Self::new(&format!("**/{name}{below}"))
-        }
+        let anchored = match name.strip_prefix('/') {
+            Some(anchored) => anchored.to_owned(),
+            None if name.contains('/') => name.to_owned(),
+            None => format!("**/{name}"),
+        };
+        Self::compile(&format!("{anchored}{below}"), pattern)
     }
 
-    /// The pattern.
+    /// The pattern, as it was written.
     pub fn pattern(&self) -> &str {
         &self.pattern
     }

@@ -339,7 +339,8 @@ impl Edits {
 
     /// Replaces the body of a hunk; the host writes the `@@` line. The lines before the change (` ` and `-`) must stay what they
     /// are. Allowed to `Rewrite`, and to `NormalizeOnly` where nothing but white space at the ends of lines, line
-    /// endings, blank lines at the end and the final newline differ.
+    /// endings, blank lines at the end and the final newline differ. A body that changes nothing takes the hunk out, and a file of
+    /// which nothing else changes with its last hunk.
     pub fn replace_hunk(&self, hunk: &Hunk, body: &[u8]) -> Result<(), Error> {
         self.push(Edit::ReplaceHunk(hunk.file, hunk.at, body.to_vec()));
         Ok(())

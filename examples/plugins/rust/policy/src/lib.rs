@@ -39,8 +39,11 @@ mod tests {
     #[test]
     fn images_come_from_the_registry() {
         test::config(r#"{"registry": "docker.io/library/"}"#);
-        let mut step = test::Step::default();
-        step.image = "ghcr.io/acme/tool:1".to_owned();
+        let image = "ghcr.io/acme/tool:1".to_owned();
+        let step = test::Step {
+            image,
+            ..test::Step::default()
+        };
         let decision = Plugin::check_step(&test::Job::default().into(), &step.into());
         assert!(matches!(decision, Ok(Decision::Refuse(_))));
     }
