@@ -56,7 +56,8 @@ impl Manifest {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the text of one.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let written: Written =
             toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
         check_name(&written.name)?;
@@ -167,12 +168,12 @@ mod tests {
         let error = |text: &str| Manifest::parse(text).unwrap_err();
         insta::assert_snapshot!(error("name = \"x\"\nlang = \"go\"\nhook = \"diff\"\n"), @r#"lang = "go" is none of rust, python, js, c"#);
         insta::assert_snapshot!(error("name = \"x\"\nlang = \"c\"\nhook = \"dif\"\n"), @r#"hook = "dif" is none of policy, workspace, output, diff"#);
-        insta::assert_snapshot!(error("name = \"x\"\nlanguage = \"c\"\nhook = \"diff\"\n"), @r"
+        insta::assert_snapshot!(error("name = \"x\"\nlanguage = \"c\"\nhook = \"diff\"\n"), @r#"
         TOML parse error at line 2, column 1
           |
         2 | language = "c"
           | ^^^^^^^^
         unknown field `language`, expected one of `name`, `lang`, `hook`, `entry`, `world`
-        ");
+        "#);
     }
 }

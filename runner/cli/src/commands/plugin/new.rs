@@ -1,12 +1,12 @@
 //! `capstan plugin new`: a starter that builds at once.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use capstan_core::plugin::Hook;
 
 use super::manifest::check_name;
-use super::starters::{self, NAME, WIT};
+use super::starters::{self, NAME, SDK, WIT};
 use super::wit;
 use crate::args::plugin::{Language, New};
 use crate::failure::{Exit, Failed};
@@ -16,9 +16,13 @@ pub(super) fn run(args: &New) -> Result<Exit, Failed> {
     check_name(&args.name).map_err(Failed::usage)?;
     let directory = args.dir.clone().unwrap_or_else(|| args.name.clone().into());
     must_be_free(&directory)?;
+    let sdk = sdk(args, &directory)?;
     let hook = args.hook.into();
     for file in starters::files(args.lang, hook) {
-        let text = file.text.replace(NAME, &args.name);
+        let mut text = file.text.replace(NAME, &args.name);
+        if let Some(sdk) = &sdk {
+            text = text.replace(SDK, sdk);
+        }
         write(&directory.join(file.path), &text)?;
     }
     if let Some(place) = wit_place(args.lang, hook) {
@@ -41,6 +45,33 @@ fn must_be_free(directory: &Path) -> Result<(), Failed> {
     }
     let message = format!("{} exists and is not empty", directory.display());
     Err(Failed::usage(message).hint("choose another directory with --dir"))
+}
+
+/// How a plugin in Rust depends on the SDK by its path; `None`: as the starter has it.
+fn sdk(args: &New, directory: &Path) -> Result<Option<String>, Failed> {
+    let is_sdk =
+        |path: &Path| path.join("Cargo.toml").is_file() && path.join("src/lib.rs").is_file();
+    let path = match &args.sdk {
+        Some(_) if args.lang != Language::Rust => {
+            return Err(Failed::usage("--sdk is for plugins in Rust"));
+        }
+        Some(path) if is_sdk(path) => fs_err::canonicalize(path).map_err(Failed::usage)?,
+        Some(path) => {
+            let message = format!("{} is not the SDK", path.display());
+            return Err(Failed::usage(message).hint("name plugins/sdk of a checkout of Capstan"));
+        }
+        None if args.lang != Language::Rust => return Ok(None),
+        None => {
+            let inside = std::path::absolute(directory).map_err(Failed::usage)?;
+            let mut above = inside.ancestors().zip(0..).skip(1);
+            let Some((_, steps)) = above.find(|(path, _)| is_sdk(&path.join("plugins/sdk"))) else {
+                return Ok(None);
+            };
+            PathBuf::from("../".repeat(steps)).join("plugins/sdk")
+        }
+    };
+    let path = toml::Value::String(path.display().to_string());
+    Ok(Some(format!("{{ path = {path} }}")))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failed> {

@@ -16,6 +16,9 @@ pub(super) struct File {
 /// What stands for the plugin's name.
 pub(super) const NAME: &str = "my-plugin";
 
+/// How the starters in Rust depend on the SDK.
+pub(super) const SDK: &str = "{ git = \"https://github.com/capstan-dev/capstan\" }";
+
 /// Files below a directory of the repository.
 macro_rules! files {
     ($directory:literal: $($path:literal),+ $(,)?) => {
@@ -44,7 +47,7 @@ pub(super) fn files(language: Language, hook: Hook) -> impl Iterator<Item = &'st
 
 fn of_language(language: Language) -> &'static [File] {
     match language {
-        Language::Rust => &[],
+        Language::Rust => files!("examples/plugins/rust": ".gitignore", "README.md"),
         Language::Python => files!("examples/plugins/python": ".gitignore", "README.md"),
         Language::Js => files!("examples/plugins/javascript": ".gitignore", "README.md"),
         Language::C => files!("examples/plugins/c": ".gitignore", "README.md"),
@@ -55,21 +58,28 @@ fn fixtures(hook: Hook) -> &'static [File] {
     match hook {
         Hook::Policy => files!("examples/plugins/hooks/policy":
             "fixtures/right-registry/fixture.json",
+            "fixtures/right-registry/expected.json",
             "fixtures/wrong-registry/fixture.json",
+            "fixtures/wrong-registry/expected.json",
         ),
         Hook::Workspace => files!("examples/plugins/hooks/workspace":
             "fixtures/leaves-a-note/fixture.json",
             "fixtures/leaves-a-note/workspace/README.md",
+            "fixtures/leaves-a-note/expected-workspace/NOTE.txt",
+            "fixtures/leaves-a-note/expected-workspace/README.md",
         ),
         Hook::Output => files!("examples/plugins/hooks/output":
             "fixtures/counts-lines/fixture.json",
             "fixtures/counts-lines/input",
+            "fixtures/counts-lines/expected.json",
             "fixtures/drops-lines/fixture.json",
             "fixtures/drops-lines/input",
+            "fixtures/drops-lines/expected",
         ),
         Hook::Diff => files!("examples/plugins/hooks/diff":
             "fixtures/drops-vendor/fixture.json",
             "fixtures/drops-vendor/input.diff",
+            "fixtures/drops-vendor/expected.diff",
         ),
     }
 }
@@ -77,7 +87,20 @@ fn fixtures(hook: Hook) -> &'static [File] {
 /// What only this hook in this language has.
 fn own(language: Language, hook: Hook) -> &'static [File] {
     match (language, hook) {
-        (Language::Rust, _) => &[],
+        (Language::Rust, Hook::Policy) => {
+            files!("examples/plugins/rust/policy": "Cargo.toml", "capstan-plugin.toml", "src/lib.rs")
+        }
+        (Language::Rust, Hook::Workspace) => {
+            files!("examples/plugins/rust/workspace":
+                "Cargo.toml", "capstan-plugin.toml", "src/lib.rs",
+            )
+        }
+        (Language::Rust, Hook::Output) => {
+            files!("examples/plugins/rust/output": "Cargo.toml", "capstan-plugin.toml", "src/lib.rs")
+        }
+        (Language::Rust, Hook::Diff) => {
+            files!("examples/plugins/rust/diff": "Cargo.toml", "capstan-plugin.toml", "src/lib.rs")
+        }
         (Language::Python, Hook::Policy) => {
             files!("examples/plugins/python/policy": "capstan-plugin.toml", "app.py")
         }
@@ -124,6 +147,39 @@ fn own(language: Language, hook: Hook) -> &'static [File] {
             files!("examples/plugins/c/diff":
                 "capstan-plugin.toml", "plugin.c", "bindings/plugin.c", "bindings/plugin.h",
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::plugin::manifest::Manifest;
+
+    #[test]
+    fn every_starter_is_whole() {
+        assert_eq!(
+            SDK,
+            format!("{{ git = \"{}\" }}", env!("CARGO_PKG_REPOSITORY"))
+        );
+        for language in Language::ALL {
+            for hook in Hook::ALL {
+                let file = |path: &str| files(language, hook).find(|file| file.path == path);
+                let manifest = file("capstan-plugin.toml").expect("what build reads");
+                let manifest = Manifest::parse(manifest.text).unwrap();
+                assert_eq!((manifest.language, manifest.hook), (language, hook));
+                assert_eq!(manifest.name, NAME);
+                assert!(
+                    file(manifest.entry.to_str().unwrap()).is_some(),
+                    "{manifest:?}"
+                );
+                for path in [".gitignore", "README.md"] {
+                    assert!(file(path).is_some(), "{language:?} has no {path}");
+                }
+                if let Some(cargo) = file("Cargo.toml") {
+                    assert!(cargo.text.contains(SDK), "{}", cargo.text);
+                }
+            }
         }
     }
 }
