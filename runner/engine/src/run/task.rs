@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::containers::Containers;
 use super::failure::Failure;
+use super::lookup::Keys;
 use super::report::Reported;
 use super::step_log::StepLog;
 use super::{Base, Finished, Job, Outcome, Runner, lookup, prepare, render, step};
@@ -28,8 +29,8 @@ pub(super) struct Progress<'a, E: Engine> {
     /// The last image that ran: files it left behind may need its root to be put away.
     pub(super) image: Option<Image>,
     pub(super) log: Option<StepLog>,
-    /// The cache key of every step, as it was before any ran.
-    keys: Vec<String>,
+    /// The cache keys of the steps, as they were before any ran.
+    pub(super) keys: Keys,
     /// Whether a step has run in the workspace.
     pub(super) written: bool,
     workspace: Option<Workspace>,
@@ -71,7 +72,7 @@ pub(super) async fn run<E: Engine>(
         stage: Stage::Between,
         image: None,
         log: None,
-        keys: Vec::new(),
+        keys: Keys::default(),
         written: false,
         workspace: None,
     };
@@ -122,10 +123,12 @@ impl<E: Engine> Progress<'_, E> {
                 self.tell(Reported::Resumed { start });
             }
             // Before any step runs: it may change what is mounted.
-            self.keys = lookup::keys(self.job).map_err(|error| {
-                let fault = Fault::workspace(error.to_string());
-                Failure::fault(None, "computing the cache key: ", fault)
-            })?;
+            self.keys = lookup::keys(&*self.runner.engine, self.job)
+                .await
+                .map_err(|error| {
+                    let fault = Fault::workspace(error.to_string());
+                    Failure::fault(None, "computing the cache key: ", fault)
+                })?;
         }
         let mut ran = false;
         for (index, step) in steps.iter().enumerate().skip(start) {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::{Dir, Permissions, PermissionsExt as _};
 
 pub use tree::Tidied;
-pub use visible::VISIBLE_GIT_ENVIRONMENT;
+pub use visible::{GIT_OBJECTS, VISIBLE_GIT_ENVIRONMENT};
 
 use crate::fault::Fault;
 use crate::git::{Git, Invocation};
