@@ -36,7 +36,7 @@ pub(crate) fn bytes(text: &str) -> Vec<u8> {
 }
 
 /// A component that exports a core module's function `run` as its own.
-pub(crate) async fn component(core: &str) -> Arc<Component> {
+pub(crate) fn component(core: &str) -> Arc<Component> {
     let text = format!(
         r#"(component
             (core module $m {core})
@@ -44,7 +44,7 @@ pub(crate) async fn component(core: &str) -> Arc<Component> {
             (func (export "run") (canon lift (core func $i "run")))
         )"#
     );
-    host().load(&bytes(&text), None).await.unwrap()
+    host().load_any(&bytes(&text))
 }
 
 static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {

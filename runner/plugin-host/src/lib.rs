@@ -17,6 +17,7 @@ mod clock;
 mod command;
 mod compile;
 mod component;
+mod exports;
 mod failure;
 mod files;
 #[cfg(test)]
