@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use capstan_core::plugin::Hook;
 use serde::Serialize;
 
 /// Whether a plugin gets what it asks for.
@@ -29,8 +30,11 @@ pub(super) struct Capability {
     pub(super) imports: BTreeSet<String>,
 }
 
-/// By the beginning of an interface's name: what it means and how it is granted. The first that fits counts.
-const WORDS: &[(&str, &str, Standing, Option<&str>)] = &[
+/// The beginning of an interface's name, what it means, whether a plugin gets it, and what grants it.
+type Words = (&'static str, &'static str, Standing, Option<&'static str>);
+
+/// The first that fits counts.
+const WORDS: &[Words] = &[
     (
         "capstan:plugin/config",
         "reads its configuration",
@@ -179,7 +183,10 @@ mod tests {
             "wasi:filesystem/types@0.2.6",
             "wasi:http/outgoing-handler@0.2.6",
         ];
-        let found = of(&imports.map(str::to_owned).into());
+        let found = of(
+            &imports.map(str::to_owned).into(),
+            &[Hook::Workspace].into(),
+        );
         let told: Vec<_> = found
             .iter()
             .map(|capability| {
@@ -205,6 +212,15 @@ mod tests {
     }
 
     #[test]
+    fn files_are_for_the_hook_that_has_them() {
+        let imports = BTreeSet::from(["wasi:filesystem/types@0.2.6".to_owned()]);
+        let told = |hooks: &[Hook]| of(&imports, &hooks.iter().copied().collect())[0].standing;
+        assert_eq!(told(&[Hook::Policy, Hook::Workspace]), Standing::Grant);
+        assert_eq!(told(&[Hook::Policy]), Standing::Given);
+        assert_eq!(told(&[]), Standing::Given);
+    }
+
+    #[test]
     fn no_interface_of_the_contract_is_unknown() {
         let world = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/world.wit"));
         let host = world
@@ -220,7 +236,7 @@ mod tests {
             .map(|name| format!("capstan:plugin/{name}@0.1.0"))
             .collect();
         assert!(imports.len() > 5, "{imports:?}");
-        for capability in of(&imports) {
+        for capability in of(&imports, &Hook::ALL.into()) {
             assert!(capability.standing != Standing::Missing, "{capability:?}");
         }
     }

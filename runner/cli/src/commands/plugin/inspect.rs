@@ -108,7 +108,7 @@ async fn report(
         kind: anatomy.kind,
         command: anatomy.is_command(),
         api: anatomy.api(),
-        capabilities: capability::of(&anatomy.imports),
+        capabilities: capability::of(&anatomy.imports, &hooks),
         limits: limits.collect(),
         hooks: hooks.iter().map(|hook| hook.name()).collect(),
         exports: anatomy.exports,
