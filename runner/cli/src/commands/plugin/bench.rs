@@ -9,7 +9,7 @@ use capstan_plugin_host::{CallLimits, Component, Usage};
 use owo_colors::OwoColorize as _;
 use serde_json::{Value, json};
 
-use super::component::{self, Built};
+use super::component::{Built, settings};
 use super::fixture::{self, Fixture};
 use super::measure::{bytes, time};
 use crate::args::plugin::{Bench, ResultFormat};
@@ -43,11 +43,13 @@ pub(super) async fn run(
     let built = Built::find(&args.plugin)?;
     let directory = args.fixtures.clone().unwrap_or_else(|| built.fixtures());
     let fixtures = fixture::read_all(&directory, &args.only)?;
+    let config = settings(config_file, environment)?;
+    let host = plugin_host::open(&config)?;
     let begun = Instant::now();
-    let component = built.load(config_file, environment).await?;
+    let component = built.load(&host).await?;
     let first = begun.elapsed();
     // A host of its own has nothing in memory.
-    let host = plugin_host::open(&component::settings(config_file, environment)?)?;
+    let host = plugin_host::open(&config)?;
     let content = built.read()?;
     let begun = Instant::now();
     host.load(&content, None).await.map_err(Failed::run)?;

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use capstan_plugin_host::{Component, LoadError};
+use capstan_plugin_host::{Component, Host};
 
 use super::manifest::{FILE, Manifest, shown};
 use crate::args::SettingFlags;
 use crate::config::{Config, Environment};
 use crate::failure::Failed;
-use crate::plugin_host;
 
 /// A component's file, with what is known of it from where it lies.
 #[derive(Debug)]
@@ -57,18 +56,13 @@ impl Built {
     }
 
     /// Loads it.
-    pub(super) async fn load(
-        &self,
-        config_file: Option<&Path>,
-        environment: &Environment,
-    ) -> Result<Arc<Component>, Failed> {
+    pub(super) async fn load(&self, host: &Host) -> Result<Arc<Component>, Failed> {
         let place = self.path.display();
-        load(&self.read()?, config_file, environment)
-            .await?
-            .map_err(|error| {
-                Failed::usage(format!("{place} does not run here: {error}"))
-                    .hint(format!("`capstan plugin inspect {place}` tells more"))
-            })
+        let loaded = host.load(&self.read()?, None).await;
+        loaded.map_err(|error| {
+            Failed::usage(format!("{place} does not run here: {error}"))
+                .hint(format!("`capstan plugin inspect {place}` tells more"))
+        })
     }
 
     /// Its bytes.
@@ -85,14 +79,4 @@ pub(super) fn settings(
     let directory = std::env::current_dir().map_err(Failed::environment)?;
     let flags = SettingFlags::default();
     Ok(Config::load(config_file, environment, &flags, &directory)?)
-}
-
-/// Loads a component with this machine's host of plugins.
-pub(super) async fn load(
-    bytes: &[u8],
-    config_file: Option<&Path>,
-    environment: &Environment,
-) -> Result<Result<Arc<Component>, LoadError>, Failed> {
-    let host = plugin_host::open(&settings(config_file, environment)?)?;
-    Ok(host.load(bytes, None).await)
 }

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use capstan_core::plugin::Limits;
 use capstan_plugin_host::CallLimits;
-use capstan_plugin_store::Digest;
+use capstan_plugin_store::{Digest, Source};
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
 use super::anatomy::{Anatomy, Kind};
 use super::capability::{self, Capability, Standing};
-use super::component::{self, Built};
+use super::component::{Built, settings};
 use super::measure::{bytes, time};
 use crate::args::plugin::{Inspect, ResultFormat};
-use crate::config::Environment;
+use crate::config::{Config, Environment};
 use crate::failure::{Exit, Failed};
-use crate::{printer, text};
+use crate::{engines, plugin_host, printer, text};
 
 /// What is told of a component. The names of the fields are promised to programs.
 #[derive(Debug, Serialize)]
@@ -59,14 +59,9 @@ pub(super) async fn run(
     config_file: Option<&Path>,
     environment: &Environment,
 ) -> Result<Exit, Failed> {
-    let built = Built::find(Path::new(&args.plugin))?;
-    let report = report(
-        built.path.display().to_string(),
-        &built.read()?,
-        config_file,
-        environment,
-    )
-    .await?;
+    let config = settings(config_file, environment)?;
+    let (source, content) = read(&args.plugin, &config, environment).await?;
+    let report = report(source, &content, &config).await?;
     let shown = match args.format {
         ResultFormat::Json => serde_json::to_string_pretty(&report).map_err(Failed::environment)?,
         ResultFormat::Text => report.for_people(),
@@ -79,18 +74,29 @@ pub(super) async fn run(
     })
 }
 
-/// Looks at a component, and whether this host can run it.
-async fn report(
-    source: String,
-    bytes: &[u8],
-    config_file: Option<&Path>,
+/// A component, and what to call it: of a path, or of a source on another machine that the lock names.
+async fn read(
+    plugin: &str,
+    config: &Config,
     environment: &Environment,
-) -> Result<Report, Failed> {
+) -> Result<(String, Vec<u8>), Failed> {
+    let source: Source = plugin.parse().map_err(Failed::usage)?;
+    if let Source::Path(path) = &source {
+        let built = Built::find(path)?;
+        return Ok((built.path.display().to_string(), built.read()?));
+    }
+    let directory = std::env::current_dir().map_err(Failed::environment)?;
+    let environment = engines::environment_of(config, environment);
+    let resolver = engines::resolver(config, &environment, &directory)?;
+    let resolved = resolver.resolve(&source, None, &directory).await?;
+    Ok((source.to_string(), resolved.bytes))
+}
+
+/// Looks at a component, and whether this host can run it.
+async fn report(source: String, bytes: &[u8], config: &Config) -> Result<Report, Failed> {
     let anatomy = Anatomy::read(bytes);
-    let reason = component::load(bytes, config_file, environment)
-        .await?
-        .err()
-        .map(|error| error.to_string());
+    let loaded = plugin_host::open(config)?.load(bytes, None).await;
+    let reason = loaded.err().map(|error| error.to_string());
     let hooks = anatomy.hooks();
     let limits = hooks.iter().map(|hook| {
         let limits = CallLimits::of(*hook, &Limits::default());

@@ -7,13 +7,13 @@ use capstan_plugin_host::Component;
 use owo_colors::OwoColorize as _;
 use serde_json::{Value, json};
 
-use super::component::Built;
+use super::component::{Built, settings};
 use super::fixture::{self, Difference, Fixture, Played};
 use super::measure::time;
 use crate::args::plugin::{ResultFormat, Test};
 use crate::config::Environment;
 use crate::failure::{Exit, Failed};
-use crate::{printer, text};
+use crate::{plugin_host, printer, text};
 
 /// What a fixture came to.
 #[derive(Debug)]
@@ -58,7 +58,8 @@ pub(super) async fn run(
     let built = Built::find(&args.plugin)?;
     let directory = args.fixtures.clone().unwrap_or_else(|| built.fixtures());
     let fixtures = fixture::read_all(&directory, &[])?;
-    let component = built.load(config_file, environment).await?;
+    let host = plugin_host::open(&settings(config_file, environment)?)?;
+    let component = built.load(&host).await?;
     let mut results = Vec::new();
     let mut good = 0;
     for fixture in &fixtures {

@@ -9,14 +9,14 @@ mod toolchain;
 use std::path::{Path, PathBuf};
 
 use self::toolchain::absolute;
-use super::component;
+use super::component::settings;
 use super::manifest::Manifest;
 use super::measure;
 use super::wit::WitDirectory;
 use crate::args::plugin::{Build, Language};
 use crate::config::Environment;
 use crate::failure::{Exit, Failed};
-use crate::printer;
+use crate::{plugin_host, printer};
 
 /// What every language's build needs.
 struct Job<'a> {
@@ -74,7 +74,8 @@ async fn check(
     let path = manifest.component(directory);
     let bytes = fs_err::read(&path).map_err(Failed::environment)?;
     let place = path.display();
-    let loaded = component::load(&bytes, config_file, environment).await?;
+    let host = plugin_host::open(&settings(config_file, environment)?)?;
+    let loaded = host.load(&bytes, None).await;
     let component = loaded.map_err(|error| {
         Failed::run(format!("{place} was built, but does not run here: {error}"))
             .hint(format!("`capstan plugin inspect {place}` tells more"))
