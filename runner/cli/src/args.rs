@@ -1,5 +1,7 @@
 //! The command line. Doc comments are the help text.
 
+pub(crate) mod plugin;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -52,6 +54,9 @@ pub(crate) enum Command {
         aliases = ["batchchange", "batch-change", "batchchanges", "batch-changes"]
     )]
     Batch(Batch),
+    /// Makes, builds, tests and looks at plugins.
+    #[command(subcommand, visible_alias = "plugins")]
+    Plugin(plugin::Plugin),
     /// Tells what is wrong with this machine, and how to mend it.
     Doctor(Box<Doctor>),
     /// Prints a completion script for a shell.
@@ -65,6 +70,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
+    /// Compiles a component from standard input to standard output: the process that the host of plugins starts.
+    #[command(name = crate::plugin_host::COMPILE_COMMAND, hide = true)]
+    CompilePlugin,
 }
 
 #[derive(Debug, Subcommand)]

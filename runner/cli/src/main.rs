@@ -8,6 +8,7 @@ mod config;
 mod failure;
 mod interrupt;
 mod jobs;
+mod plugin_host;
 mod printer;
 mod report;
 mod results;
@@ -23,12 +24,15 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::config::Environment;
 use crate::failure::{Exit, Failed};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::CompilePlugin = cli.command {
+        return capstan_plugin_host::compile_worker();
+    }
     let environment = Environment::of_process();
     log_to_stderr(cli.verbose, &environment);
     let exit = match run(cli, &environment) {

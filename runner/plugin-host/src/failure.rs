@@ -1,14 +1,21 @@
 //! How a call can end other than with an answer.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use capstan_core::plugin::Hook;
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
 
-use crate::limits::Usage;
+use crate::limits::{CallLimits, Usage};
+use crate::state::State;
 
-/// A call that got no answer. `Display` tells a person which plugin, which hook, why, and what to do next.
+/// Frames of a backtrace that are shown.
+const FRAMES: usize = 8;
+
+/// A call that got no answer. `Display` tells a person which plugin, which hook, why, and what it said last.
 #[derive(Debug, thiserror::Error)]
-#[error("the plugin {plugin} failed in its {call} hook: {ending}")]
+#[error("{}", self.text())]
 pub struct Failure {
     /// Name of the plugin.
     pub plugin: String,
@@ -24,6 +31,23 @@ pub struct Failure {
     pub usage: Usage,
     /// The last lines of its log and standard error, at most 4 KiB.
     pub last_lines: String,
+}
+
+impl Failure {
+    fn text(&self) -> String {
+        let (plugin, call, ending) = (&self.plugin, self.call, &self.ending);
+        let mut text = match self.hook {
+            Some(_) => format!("the plugin {plugin} failed in {call}: {ending}"),
+            None => format!("{plugin} failed: {ending}"),
+        };
+        if !self.last_lines.is_empty() {
+            text.push_str("\nits last messages:");
+            for line in self.last_lines.lines() {
+                let _ = write!(text, "\n  {line}");
+            }
+        }
+        text
+    }
 }
 
 /// Why there was no answer.
@@ -46,7 +70,9 @@ pub enum Ending {
         reason: String,
     },
     /// It asked for more memory than it may have.
-    #[error("it needs more than its {limit} bytes of memory")]
+    #[error(
+        "it needs {wanted} bytes of memory and may have {limit}: raise its limit `memory`, or give it less to do"
+    )]
     OutOfMemory {
         /// The limit in bytes.
         limit: u64,
@@ -54,13 +80,13 @@ pub enum Ending {
         wanted: u64,
     },
     /// It computed for too long.
-    #[error("it computed for more than its {limit:?}")]
+    #[error("it computed for more than {limit:?}: raise its limit `cpu`, or give it less to do")]
     OutOfCpu {
         /// The limit.
         limit: Duration,
     },
     /// It took too long.
-    #[error("it took more than its {limit:?}")]
+    #[error("it took more than {limit:?}: raise its limit `wall`, or give it less to do")]
     OutOfTime {
         /// The limit.
         limit: Duration,
@@ -97,4 +123,80 @@ pub enum Ending {
         /// What happened.
         reason: String,
     },
+}
+
+impl Ending {
+    /// What an error of the engine means.
+    pub(crate) fn of(error: &wasmtime::Error, state: &State, limits: &CallLimits) -> Self {
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return Self::Exit { code: exit.0 };
+        }
+        // A guest that gets no more memory ends in any way it likes; that it was denied some is what counts.
+        if let Some(wanted) = state.memory.denied {
+            return Self::OutOfMemory {
+                limit: state.memory.limit(),
+                wanted,
+            };
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) if state.budget.is_over() => Self::OutOfCpu {
+                limit: state.budget.limit().unwrap_or_default(),
+            },
+            Some(trap) => Self::Trap {
+                reason: in_functions(explain(*trap), error),
+            },
+            // The error has no type of its own.
+            None if error
+                .root_cause()
+                .to_string()
+                .contains("allocated for hostcalls") =>
+            {
+                Self::TooMuch {
+                    what: "sent more bytes at once than it may",
+                    limit: limits.transfer as u64,
+                }
+            }
+            None => Self::Trap {
+                reason: in_functions(error.root_cause().to_string(), error),
+            },
+        }
+    }
+}
+
+/// A trap in words that tell the author of a plugin where to look.
+fn explain(trap: Trap) -> String {
+    match trap {
+        Trap::UnreachableCodeReached => "it panicked, or aborted".to_owned(),
+        Trap::StackOverflow => "its calls are nested too deeply".to_owned(),
+        Trap::MemoryOutOfBounds => {
+            "it accessed memory that it does not have; calls that are nested too deeply do so, too"
+                .to_owned()
+        }
+        Trap::CannotEnterComponent => "it had ended before".to_owned(),
+        trap => trap.to_string(),
+    }
+}
+
+/// With the functions that were running, innermost first.
+fn in_functions(mut reason: String, error: &wasmtime::Error) -> String {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
+        return reason;
+    };
+    let mut functions: Vec<String> = backtrace
+        .frames()
+        .iter()
+        .map(|frame| match frame.func_name() {
+            Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+            None => format!("function {}", frame.func_index()),
+        })
+        .collect();
+    functions.dedup();
+    for (number, function) in functions.iter().take(FRAMES).enumerate() {
+        reason.push_str(if number == 0 { ", in " } else { " < " });
+        reason.push_str(function);
+    }
+    if functions.len() > FRAMES {
+        reason.push_str(" < ...");
+    }
+    reason
 }

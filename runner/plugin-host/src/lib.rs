@@ -10,15 +10,27 @@
 
 mod bindings;
 mod cache;
+
+mod call;
+mod capture;
+mod clock;
 mod command;
 mod compile;
 mod component;
 mod failure;
+#[cfg(test)]
+mod fixture;
 mod host;
 mod inspect;
+mod interfaces;
 mod job;
 mod limits;
+mod linker;
+mod memory;
+mod messages;
 mod plugin;
+mod state;
+mod surroundings;
 
 pub use self::command::{Chunk, Command, Directory, Exit, Stream};
 pub use self::compile::{Compiler, compile_worker};

@@ -8,6 +8,7 @@ mod completions;
 mod doctor;
 mod go_flags;
 mod man;
+mod plugin;
 
 use crate::args::{Batch, Cli, Command};
 use crate::config::Environment;
@@ -23,8 +24,11 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<Exit, Fai
         Command::Batch(Batch::Exec { flags }) => batch_exec::run(&flags, config, environment).await,
         Command::Batch(Batch::Validate(args)) => batch_validate::run(&args),
         Command::Batch(Batch::Render(args)) => batch_render::run(*args, config, environment).await,
+        Command::Plugin(command) => plugin::run(command, config, environment).await,
         Command::Doctor(args) => doctor::run(*args, config, environment).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Man { output } => man::run(output.as_deref()),
+        // `main` has run it: it needs nothing of what is set up in between.
+        Command::CompilePlugin => Ok(Exit::Success),
     }
 }

@@ -1,0 +1,10 @@
+;; Refuses with a reason of 32 MiB.
+;; hook: policy.check-step
+;; expect: too-much
+
+(data (i32.const 256) "rule")
+(func (export "capstan:plugin/policy@0.1.0#check-step") (param $job i32) (param $step i32) (result i32)
+  (drop (memory.grow (i32.const 600)))
+  (call $drop-job (local.get $job))
+  (call $drop-step (local.get $step))
+  (call $refuse (i32.const 256) (i32.const 4) (i32.const 65536) (i32.const 33554432) (i32.const 0) (i32.const 0)))

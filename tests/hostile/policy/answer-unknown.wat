@@ -1,0 +1,10 @@
+;; Answers with a case that there is not.
+;; hook: policy.check-step
+;; expect: trap
+
+(func (export "capstan:plugin/policy@0.1.0#check-step") (param $job i32) (param $step i32) (result i32)
+  (call $drop-job (local.get $job))
+  (call $drop-step (local.get $step))
+  (i32.store8 (i32.const 0) (i32.const 0))
+  (i32.store8 (i32.const 4) (i32.const 99))
+  (i32.const 0))

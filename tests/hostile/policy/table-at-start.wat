@@ -1,0 +1,5 @@
+;; Declares a table of ten million entries.
+;; hook: policy.check-step
+;; expect: too-much
+
+(table $huge 10000000 funcref)
