@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use capstan_core::cache_key::cache_key;
+use capstan_core::cache_key::{cache_key, with_plugins};
 use capstan_core::diff::Diff;
 use capstan_core::result::StepResult;
 use capstan_core::slug::slug;
@@ -22,8 +22,8 @@ pub struct Resume {
     pub result: Arc<StepResult>,
 }
 
-/// The cache key of every step of `job`.
-pub(super) fn keys(job: &Job) -> Result<Vec<String>, MountsError> {
+/// The cache key of every step of `job`; what plugins have a hand in has other keys, by their `fingerprint`.
+pub(super) fn keys(job: &Job, fingerprint: Option<&str>) -> Result<Vec<String>, MountsError> {
     let task = &job.task;
     let environments: Vec<BTreeMap<String, String>> = task
         .steps
@@ -31,8 +31,14 @@ pub(super) fn keys(job: &Job) -> Result<Vec<String>, MountsError> {
         .map(|step| render::resolve(step, &job.outer_environment))
         .collect();
     let mounts = metadata(&job.mount_directory, &task.steps)?;
-    let keys = (0..task.steps.len()).map(|step| cache_key(task, step, &environments, &mounts));
-    keys.collect::<Result<_, _>>()
+    let keys = (0..task.steps.len()).map(|step| {
+        let key = cache_key(task, step, &environments, &mounts)?;
+        Ok(match fingerprint {
+            Some(fingerprint) => with_plugins(&key, step, fingerprint),
+            None => key,
+        })
+    });
+    keys.collect::<Result<_, serde_json::Error>>()
         .map_err(|error| MountsError::Io(error.into()))
 }
 
@@ -70,7 +76,11 @@ impl<E: Engine> Runner<E> {
             return Ok(None);
         };
         let slug = cache_slug(job);
-        for (step, key) in keys(job)?.iter().enumerate().rev() {
+        for (step, key) in keys(job, self.plugins.fingerprint())?
+            .iter()
+            .enumerate()
+            .rev()
+        {
             match cache.get(&slug, key, |bytes| decode(bytes, step)) {
                 Lookup::Hit(result) => {
                     return Ok(Some(Resume {

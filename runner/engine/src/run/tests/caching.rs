@@ -71,7 +71,7 @@ async fn every_step_has_the_key_that_was_computed_before_it_ran() {
 - {container: alpine, run: 'print 1', mount: [{path: ./tool, mountpoint: /tool}]}
 - {container: alpine, run: 'exit 1'}";
     let job = bench.job(steps);
-    let keys = lookup::keys(&job).unwrap();
+    let keys = lookup::keys(&job, None).unwrap();
     assert!(keys[0].ends_with("-step-0") && keys[1].ends_with("-step-1"));
     bench.run_cached(job.clone()).await;
     // The result of the step before the failure is kept, and nothing else.
@@ -88,14 +88,14 @@ async fn every_step_has_the_key_that_was_computed_before_it_ran() {
     );
     // A mounted file that changed is another task.
     fs_err::write(&tool, "longer").unwrap();
-    assert_ne!(lookup::keys(&job).unwrap()[0], keys[0]);
+    assert_ne!(lookup::keys(&job, None).unwrap()[0], keys[0]);
 }
 
 #[tokio::test]
 async fn a_broken_entry_is_told_and_the_step_runs() {
     let bench = Bench::with_cache().await;
     let job = bench.job("- {container: alpine, run: 'print 1'}");
-    let key = &lookup::keys(&job).unwrap()[0];
+    let key = &lookup::keys(&job, None).unwrap()[0];
     let cache = bench.cache.clone().unwrap();
     cache.put(&lookup::cache_slug(&job), key, b"{").unwrap();
     bench.run_cached(job.clone()).await;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use capstan_core::redact::Secrets;
 use capstan_core::spec::{ParseOptions, Step, check_mounts};
 use capstan_core::task::{BatchChange, Repository, Task};
 
@@ -20,6 +21,7 @@ use super::{Base, Finished, Job, Outcome, Resume, Runner, Settings};
 use crate::cache::StepCache;
 use crate::git::fixture::Fixture;
 use crate::git::tests::git;
+use crate::plugins::Plugins;
 use crate::repository::{Origin, RemoteCache, Source, open};
 
 /// A repository with the files `README` and `sub/file`, an engine, and all that a run needs.
@@ -94,6 +96,7 @@ impl Bench {
             outer_environment: Arc::new(self.outer_environment.clone()),
             mount_directory: spec_directory,
             mounts: mounts.into(),
+            secrets: Secrets::default(),
             resume: None,
         }
     }
@@ -105,6 +108,7 @@ impl Bench {
             workspaces: self.directory.path().join("workspaces"),
             logs: self.directory.path().join("logs"),
             cache: self.cache.clone(),
+            plugins: Plugins::default(),
             settings: self.settings.clone(),
             report: Arc::clone(&self.recorder) as _,
             cancel: self.fake.clock.cancel.clone(),
