@@ -9,7 +9,7 @@ use std::time::Duration;
 use capstan_core::task::Task;
 use capstan_engine::cache::StepCache;
 use capstan_engine::docker::{
-    self, Credentials, Docker, DockerEngine, DockerSandbox, Images, Owner, PullProgress,
+    self, Docker, DockerEngine, DockerSandbox, Images, Owner, PullProgress,
 };
 use capstan_engine::run::{Preview, Report, Runner, Settings, preview};
 use capstan_engine::sandbox::{Engine as _, Limits, User};
@@ -61,7 +61,7 @@ impl Workplace {
         for directory in [&scratch, &workspaces] {
             fs_err::create_dir(directory).map_err(Failed::environment)?;
         }
-        let credentials = Credentials::new(&engine_environment(config, environment));
+        let credentials = engine_environment(config, environment).credentials();
         let tell = Arc::clone(&reporter);
         let progress = Arc::new(move |progress: PullProgress| tell.pull(&progress));
         let images = Images::new(docker.clone(), &info, credentials, progress);

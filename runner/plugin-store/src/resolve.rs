@@ -1,10 +1,15 @@
 //! From a source to bytes.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::digest::Digest;
+use crate::failure::StoreError;
+use crate::fetch::Fetcher;
 use crate::lock::Lock;
+use crate::registry::Reference;
 use crate::source::Source;
-use crate::store::Store;
+use crate::store::{Store, read_limited, too_large};
 
 /// Finds the bytes of components for a run: never downloads what the lock, or the configuration, does not name by digest.
 #[derive(Debug, Clone)]
@@ -15,10 +20,12 @@ pub struct Resolver {
     pub lock: Lock,
     /// Where the lock was read from, for messages.
     pub lock_path: PathBuf,
+    /// What downloads components that are pinned and not in the store.
+    pub fetcher: Fetcher,
 }
 
 /// A component's bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     /// Its bytes.
     pub bytes: Vec<u8>,
@@ -26,18 +33,9 @@ pub struct Resolved {
     pub digest: String,
 }
 
-/// A component that cannot be had. The text says what to do next.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct StoreError {
-    /// What happened.
-    pub message: String,
-    /// What to do next.
-    pub hint: Option<String>,
-}
-
 impl Resolver {
-    /// The bytes of `source`. `digest`: what the configuration pins; `directory`: what relative paths start from.
+    /// The bytes of `source`. `digest`: what the configuration pins, which goes before the lock; `directory`: what relative paths
+    /// start from.
     ///
     /// # Errors
     ///
@@ -48,6 +46,91 @@ impl Resolver {
         digest: Option<&str>,
         directory: &Path,
     ) -> Result<Resolved, StoreError> {
-        todo!("{source:?} {digest:?} {directory:?}")
+        let configured = digest
+            .map(str::parse::<Digest>)
+            .transpose()
+            .map_err(|error| {
+                StoreError::configuration(format!("the digest of {source}: {error}"))
+            })?;
+        let locked = self.lock.get(source).map(|locked| &locked.digest);
+        let pinned = configured.as_ref().or(locked);
+        let bytes = match (source, pinned) {
+            (Source::Path(path), _) => self.read(&directory.join(path), source, pinned)?,
+            (_, Some(pinned)) => self.stored(source, pinned).await?,
+            (_, None) => {
+                return Err(StoreError::configuration(format!(
+                    "{source} is not locked: {} does not say which bytes it stands for",
+                    self.lock_path.display()
+                ))
+                .hint(format!(
+                    "look at it and lock it with `capstan plugin pull {source}`"
+                )));
+            }
+        };
+        let digest = Digest::of(&bytes).to_string();
+        Ok(Resolved { bytes, digest })
+    }
+
+    /// The bytes of a file.
+    fn read(
+        &self,
+        path: &Path,
+        source: &Source,
+        pinned: Option<&Digest>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let bytes = read_limited(path)
+            .map_err(|error| {
+                let failure = StoreError::configuration(error.to_string());
+                match Reference::parse(&source.to_string()) {
+                    Some(reference)
+                        if error.kind() == ErrorKind::NotFound && reference.has_registry() =>
+                    {
+                        failure.hint(format!("for a registry write oci://{source}"))
+                    }
+                    _ => failure,
+                }
+            })?
+            .ok_or_else(|| {
+                let mut error = too_large();
+                error.message = format!("{}: {}", path.display(), error.message);
+                error
+            })?;
+        let actual = Digest::of(&bytes);
+        match pinned {
+            Some(pinned) if *pinned != actual => Err(StoreError::configuration(format!(
+                "{} has changed: it is {actual}, and {pinned} is what was accepted",
+                path.display()
+            ))
+            .hint(format!(
+                "if that is as it should be, accept it with `capstan plugin pull {source}`, and correct the digest in capstan.toml if there is one"
+            ))),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// The bytes with this digest, from the store if they are there.
+    async fn stored(&self, source: &Source, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+        if let Some(bytes) = self.store.read(digest)? {
+            return Ok(bytes);
+        }
+        self.fetcher
+            .fetch_exactly(source, digest, &self.store)
+            .await
+            .map_err(|mut error| {
+                error.message = format!("fetching {source}: {}", error.message);
+                if error.hint.is_none() {
+                    error.hint = Some(format!(
+                        "if it was replaced, look at what is there now with `capstan plugin pull --update {source}`"
+                    ));
+                }
+                error
+            })?;
+        self.store.read(digest)?.ok_or_else(|| {
+            StoreError::environment(format!(
+                "{} is damaged right after it was written",
+                self.store.path(digest).display()
+            ))
+            .hint("check the disk")
+        })
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use capstan_plugin_store::registry::Credentials;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -56,6 +57,22 @@ impl Environment {
         self.docker_config
             .clone()
             .or_else(|| Some(self.home.as_ref()?.join(".docker")))
+    }
+
+    /// Where `docker login` and `podman login` keep what they know: Docker's `config.json`, then Podman's `auth.json`.
+    pub fn credentials(&self) -> Credentials {
+        let podman = match &self.registry_auth_file {
+            Some(file) => vec![file.clone()],
+            None => {
+                let runtime = self.xdg_runtime_dir.as_ref();
+                let home = self.home.as_ref();
+                let runtime = runtime.map(|dir| dir.join("containers/auth.json"));
+                let home = home.map(|dir| dir.join(".config/containers/auth.json"));
+                runtime.into_iter().chain(home).collect()
+            }
+        };
+        let docker = self.config_dir().map(|dir| dir.join("config.json"));
+        Credentials::new(docker.into_iter().chain(podman).collect())
     }
 }
 

@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::models::ImageInspect;
+use capstan_plugin_store::registry::{Credentials, Reference};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::connect::Docker;
-use super::credentials::Credentials;
 use super::failure::{explain, is_missing, lost, refusal};
 use super::info::EngineInfo;
 use super::pull::{Progress, pull};
-use super::reference;
 use crate::fault::Fault;
 use crate::sandbox::Image;
 
@@ -73,7 +72,7 @@ impl Images {
     }
 
     async fn look_up(&self, name: &str, platform: Option<&str>) -> Result<Image, Fault> {
-        let Some(reference) = reference::parse(name) else {
+        let Some(reference) = Reference::parse(name) else {
             return Err(Fault::workspace(format!(
                 "pulling image {name:?}: failed to pull image: invalid reference format"
             ))

@@ -8,7 +8,6 @@
 mod connect;
 mod container;
 mod creation;
-mod credentials;
 mod ending;
 mod engine;
 mod failure;
@@ -18,14 +17,13 @@ mod info;
 mod marker;
 mod pull;
 mod reclaim;
-mod reference;
 mod removal;
 mod sandbox;
 mod sweep;
 
+pub use capstan_plugin_store::registry::Credentials;
 pub use connect::{Docker, Environment};
 pub use container::Container;
-pub use credentials::Credentials;
 pub use engine::DockerEngine;
 pub use image::Images;
 pub use info::EngineInfo;

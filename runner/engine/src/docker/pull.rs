@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptions;
+use capstan_plugin_store::registry::{Credential, Credentials, HUB, Reference};
 use futures_util::StreamExt;
 
 use super::connect::Docker;
-use super::credentials::Credentials;
 use super::failure::{explain, is_disk_full, refusal};
-use super::reference::Reference;
 use crate::fault::Fault;
 
 /// How a pull goes on.
@@ -147,15 +147,15 @@ pub(super) async fn pull(
     let mut report = Report::new(image, progress);
     loop {
         let found = credentials.find(reference).await;
-        let signed_in = found.credentials.is_some();
+        let signed_in = found.credential.is_some();
         let options = CreateImageOptions {
             from_image: Some(reference.name.clone()),
-            tag: Some(reference.version.clone()),
+            tag: Some(reference.version().to_owned()),
             platform: platform.unwrap_or_default().to_owned(),
             ..CreateImageOptions::default()
         };
         let api = docker.api.clone().with_timeout(BEGIN);
-        let mut events = api.create_image(Some(options), None, found.credentials);
+        let mut events = api.create_image(Some(options), None, found.credential.map(for_engine));
         let mut failure = None;
         while let Some(event) = events.next().await {
             match event {
@@ -211,6 +211,18 @@ pub(super) async fn pull(
     }
 }
 
+/// A credential as the engine's API takes it.
+fn for_engine(credential: Credential) -> DockerCredentials {
+    DockerCredentials {
+        username: credential.username,
+        password: credential.password,
+        identitytoken: credential.identity_token,
+        registrytoken: credential.registry_token,
+        serveraddress: Some(credential.server),
+        ..DockerCredentials::default()
+    }
+}
+
 /// The fault of a pull, in upstream's words (`facts/batch-spec.md` 8) with what to do next.
 fn give_up(
     image: &str,
@@ -221,7 +233,7 @@ fn give_up(
     text: &str,
 ) -> Fault {
     let registry = &reference.registry;
-    let login = if registry == super::reference::HUB {
+    let login = if registry == HUB {
         "`docker login`".to_owned()
     } else {
         format!("`docker login {registry}`")
@@ -341,7 +353,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::docker::reference::parse;
 
     #[rstest]
     #[case(
@@ -397,7 +408,7 @@ mod tests {
 
     #[test]
     fn giving_up_says_what_to_do() {
-        let reference = parse("ghcr.io/acme/x").unwrap();
+        let reference = Reference::parse("ghcr.io/acme/x").unwrap();
         let fault = give_up(
             "ghcr.io/acme/x",
             &reference,

@@ -216,10 +216,11 @@ async fn stored_credentials_reach_the_registry_unharmed() {
     let dir = tempfile::tempdir().unwrap();
     let config = format!(r#"{{"auths":{{"127.0.0.1:{port}":{{"auth":"{secret}"}}}}}}"#);
     fs_err::write(dir.path().join("config.json"), config).unwrap();
-    let credentials = Credentials::new(&Environment {
+    let environment = Environment {
         docker_config: Some(dir.path().to_owned()),
         ..Environment::default()
-    });
+    };
+    let credentials = environment.credentials();
     let images = Images::new(
         engine.docker.clone(),
         &engine.info,

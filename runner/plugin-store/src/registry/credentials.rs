@@ -1,17 +1,16 @@
 //! Registry credentials, from where `docker login` and `podman login` keep them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connect::Environment;
 use super::reference::{HUB, Reference};
 
 /// The name under which Docker keeps its hub's credentials.
@@ -23,20 +22,44 @@ const HELPER: Duration = Duration::from_secs(30);
 /// Most a helper may answer.
 const HELPER_ANSWER: u64 = 1 << 20;
 
-/// Where credentials are looked for. The files are read anew for every pull, as helpers hand out
+/// Where credentials are looked for. The files are read anew every time, as helpers hand out
 /// tokens that expire.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
     files: Vec<PathBuf>,
 }
 
-/// What was found for an image.
-#[derive(Default)]
-pub(super) struct Found {
-    /// What to send to the engine.
-    pub(super) credentials: Option<DockerCredentials>,
+/// What was found for a repository.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What to sign in with.
+    pub credential: Option<Credential>,
     /// Why some source could not be used; without secrets.
-    pub(super) problem: Option<String>,
+    pub problem: Option<String>,
+}
+
+/// What to sign in with at a registry; it holds a password or one of the tokens.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credential {
+    /// User name.
+    pub username: Option<String>,
+    /// Password.
+    pub password: Option<String>,
+    /// Token that the registry's token service takes in place of a password.
+    pub identity_token: Option<String>,
+    /// Token that the registry itself takes.
+    pub registry_token: Option<String>,
+    /// The name under which stores keep it.
+    pub server: String,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No secret reaches a log.
+        f.debug_struct("Credential")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -68,29 +91,13 @@ struct HelperAnswer {
 }
 
 impl Credentials {
-    /// The usual files: Docker's `config.json`, then Podman's `auth.json`.
-    pub fn new(environment: &Environment) -> Self {
-        let podman = environment
-            .registry_auth_file
-            .clone()
-            .map(|file| vec![file])
-            .unwrap_or_else(|| {
-                let runtime = environment.xdg_runtime_dir.as_ref();
-                let home = environment.home.as_ref();
-                runtime
-                    .map(|dir| dir.join("containers/auth.json"))
-                    .into_iter()
-                    .chain(home.map(|dir| dir.join(".config/containers/auth.json")))
-                    .collect()
-            });
-        let docker = environment.config_dir().map(|dir| dir.join("config.json"));
-        Self {
-            files: docker.into_iter().chain(podman).collect(),
-        }
+    /// These files, each in the format of Docker's `config.json`; the first that knows a registry counts.
+    pub fn new(files: Vec<PathBuf>) -> Self {
+        Self { files }
     }
 
-    /// Looks for the credentials of an image's registry.
-    pub(super) async fn find(&self, reference: &Reference) -> Found {
+    /// Looks for what to sign in with at the registry of a reference.
+    pub async fn find(&self, reference: &Reference) -> Found {
         let mut problem = None;
         for file in &self.files {
             let config = match fs_err::read(file) {
@@ -117,9 +124,9 @@ impl Credentials {
                 let key = server_key(&reference.registry);
                 let program = format!("docker-credential-{helper}");
                 match ask_helper(&program, key).await {
-                    Ok(Some(credentials)) => {
+                    Ok(Some(credential)) => {
                         return Found {
-                            credentials: Some(credentials),
+                            credential: Some(credential),
                             problem,
                         };
                     }
@@ -127,15 +134,15 @@ impl Credentials {
                     Err(reason) => problem = Some(reason),
                 }
             }
-            if let Some(credentials) = config.lookup(reference) {
+            if let Some(credential) = config.lookup(reference) {
                 return Found {
-                    credentials: Some(credentials),
+                    credential: Some(credential),
                     problem,
                 };
             }
         }
         Found {
-            credentials: None,
+            credential: None,
             problem,
         }
     }
@@ -178,8 +185,8 @@ impl Config {
             })
     }
 
-    /// The longest key that stands for the image's registry or a namespace on it.
-    fn lookup(&self, reference: &Reference) -> Option<DockerCredentials> {
+    /// The longest key that stands for the reference's registry or a namespace on it.
+    fn lookup(&self, reference: &Reference) -> Option<Credential> {
         let full = format!("{}/{}", reference.registry, reference.path);
         let stands_for = |key: &str| {
             full.strip_prefix(key)
@@ -197,22 +204,21 @@ impl Config {
 
 impl Auth {
     /// What to send; `None` for the empty entries that a credential store leaves behind.
-    fn credentials(&self, registry: &str) -> Option<DockerCredentials> {
+    fn credentials(&self, registry: &str) -> Option<Credential> {
         let text = |value: &str| Some(value.to_owned()).filter(|value| !value.is_empty());
         let (username, password) = self
             .decoded()
             .unwrap_or_else(|| (self.username.clone(), self.password.clone()));
-        let found = DockerCredentials {
+        let found = Credential {
             username: text(&username),
             password: text(&password),
-            identitytoken: text(&self.identitytoken),
-            registrytoken: text(&self.registrytoken),
-            serveraddress: Some(server_key(registry).to_owned()),
-            ..DockerCredentials::default()
+            identity_token: text(&self.identitytoken),
+            registry_token: text(&self.registrytoken),
+            server: server_key(registry).to_owned(),
         };
         let useful = found.password.is_some()
-            || found.identitytoken.is_some()
-            || found.registrytoken.is_some();
+            || found.identity_token.is_some()
+            || found.registry_token.is_some();
         useful.then_some(found)
     }
 
@@ -233,7 +239,7 @@ impl Auth {
 }
 
 /// Asks a credential helper; `None` when it knows nothing about the server.
-async fn ask_helper(program: &str, server: &str) -> Result<Option<DockerCredentials>, String> {
+async fn ask_helper(program: &str, server: &str) -> Result<Option<Credential>, String> {
     let exchange = async {
         let mut child = tokio::process::Command::new(program)
             .arg("get")
@@ -270,17 +276,17 @@ async fn ask_helper(program: &str, server: &str) -> Result<Option<DockerCredenti
     if answer.secret.is_empty() {
         return Ok(None);
     }
-    let mut credentials = DockerCredentials {
-        serveraddress: Some(server.to_owned()),
-        ..DockerCredentials::default()
+    let mut credential = Credential {
+        server: server.to_owned(),
+        ..Credential::default()
     };
     if answer.username == "<token>" {
-        credentials.identitytoken = Some(answer.secret);
+        credential.identity_token = Some(answer.secret);
     } else {
-        credentials.username = Some(answer.username);
-        credentials.password = Some(answer.secret);
+        credential.username = Some(answer.username);
+        credential.password = Some(answer.secret);
     }
-    Ok(Some(credentials))
+    Ok(Some(credential))
 }
 
 #[cfg(test)]
@@ -288,7 +294,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::docker::reference::parse;
+
+    fn parse(text: &str) -> Option<Reference> {
+        Reference::parse(text)
+    }
 
     fn config(text: &str) -> Config {
         serde_json::from_str(text).unwrap()
@@ -358,8 +367,8 @@ mod tests {
     fn identity_tokens_are_passed_on() {
         let text = r#"{"auths":{"ghcr.io":{"auth":"MDAwMDo=","identitytoken":"tok"}}}"#;
         let found = config(text).lookup(&parse("ghcr.io/x").unwrap()).unwrap();
-        assert_eq!(found.identitytoken.as_deref(), Some("tok"));
-        assert_eq!(found.serveraddress.as_deref(), Some("ghcr.io"));
+        assert_eq!(found.identity_token.as_deref(), Some("tok"));
+        assert_eq!(found.server, "ghcr.io");
     }
 
     #[test]
@@ -382,10 +391,10 @@ mod tests {
             r#"{"credsStore":"capstan-test-missing","auths":{"ghcr.io":{"auth":"bWU6c2VjcmV0"}}}"#,
         )
         .unwrap();
-        let credentials = Credentials { files: vec![file] };
+        let credentials = Credentials::new(vec![file]);
         let found = credentials.find(&parse("ghcr.io/x").unwrap()).await;
         assert_eq!(
-            found.credentials.unwrap().password.as_deref(),
+            found.credential.unwrap().password.as_deref(),
             Some("secret")
         );
         let problem = found.problem.unwrap();
@@ -397,7 +406,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.json");
         fs_err::write(&file, r#"{"auths":{"ghcr.io":"TOPSECRET"}}"#).unwrap();
-        let credentials = Credentials { files: vec![file] };
+        let credentials = Credentials::new(vec![file]);
         let found = credentials.find(&parse("ghcr.io/x").unwrap()).await;
         let problem = found.problem.unwrap();
         assert!(problem.contains("is not valid (line 1"), "{problem}");
@@ -415,7 +424,17 @@ mod tests {
     /// Writes a credential helper that runs `body`.
     fn helper(dir: &tempfile::TempDir, body: &str) -> String {
         let path = dir.path().join("docker-credential-test");
-        crate::git::fixture::executable(&path, body);
+        // Another process writes it: were it open for writing here while another test starts a program, running it
+        // would fail ("text file busy").
+        let status = std::process::Command::new("sh")
+            .args([
+                "-c",
+                r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""#,
+            ])
+            .args(["sh", body])
+            .arg(&path)
+            .status();
+        assert!(status.unwrap().success());
         path.display().to_string()
     }
 
@@ -432,7 +451,7 @@ mod tests {
 
         let token = helper(&dir, r#"echo '{"Username":"<token>","Secret":"t"}'"#);
         let found = ask_helper(&token, "ghcr.io").await.unwrap().unwrap();
-        assert_eq!(found.identitytoken.as_deref(), Some("t"));
+        assert_eq!(found.identity_token.as_deref(), Some("t"));
         assert_eq!(found.username, None);
 
         let none = helper(

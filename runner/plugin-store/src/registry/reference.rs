@@ -1,60 +1,78 @@
 //! Image references as people write them: `[registry/]path[:tag][@digest]`.
 
 /// The host that stands for Docker Hub in normalised references.
-pub(super) const HUB: &str = "docker.io";
+pub const HUB: &str = "docker.io";
 
 /// A reference that follows the grammar, so that it is safe inside a URL path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reference {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
     /// Registry host with its port, `docker.io` when none is written.
-    pub(super) registry: String,
+    pub registry: String,
     /// Path on the registry; `library/` stands before official images of Docker Hub.
-    pub(super) path: String,
+    pub path: String,
     /// The name as written, without tag and digest.
-    pub(super) name: String,
-    /// Digest if there is one, else the tag, else `latest`: what the engine's API calls `tag`.
-    pub(super) version: String,
+    pub name: String,
+    /// Tag, where one is written.
+    pub tag: Option<String>,
+    /// Digest of the manifest, where one is written; any algorithm.
+    pub digest: Option<String>,
 }
 
-/// Reads a reference; `None` when it does not follow the grammar.
-pub(super) fn parse(text: &str) -> Option<Reference> {
-    let (rest, digest) = match text.split_once('@') {
-        Some((rest, digest)) => (rest, Some(digest)),
-        None => (text, None),
-    };
-    let after_slash = rest.rfind('/').map_or(0, |at| at + 1);
-    let (name, tag) = match rest[after_slash..].find(':') {
-        Some(at) => (
-            &rest[..after_slash + at],
-            Some(&rest[after_slash + at + 1..]),
-        ),
-        None => (rest, None),
-    };
-    let (registry, path) = match name.split_once('/') {
-        Some((host, path)) if is_host(host) => (host, path),
-        _ => (HUB, name),
-    };
-    let valid = name.len() <= 255
-        && path.split('/').all(is_component)
-        && tag.is_none_or(is_tag)
-        && digest.is_none_or(is_digest);
-    if !valid {
-        return None;
+impl Reference {
+    /// Reads a reference; `None` when it does not follow the grammar.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (text, None),
+        };
+        let after_slash = rest.rfind('/').map_or(0, |at| at + 1);
+        let (name, tag) = match rest[after_slash..].find(':') {
+            Some(at) => (
+                &rest[..after_slash + at],
+                Some(&rest[after_slash + at + 1..]),
+            ),
+            None => (rest, None),
+        };
+        let (registry, path) = match name.split_once('/') {
+            Some((host, path)) if is_host(host) => (host, path),
+            _ => (HUB, name),
+        };
+        let valid = name.len() <= 255
+            && path.split('/').all(is_component)
+            && tag.is_none_or(is_tag)
+            && digest.is_none_or(is_digest);
+        if !valid {
+            return None;
+        }
+        let registry = match registry {
+            "index.docker.io" | "registry-1.docker.io" => HUB,
+            other => other,
+        };
+        let path = match (registry, path.contains('/')) {
+            (HUB, false) => format!("library/{path}"),
+            _ => path.to_owned(),
+        };
+        Some(Self {
+            registry: registry.to_owned(),
+            path,
+            name: name.to_owned(),
+            tag: tag.map(str::to_owned),
+            digest: digest.map(str::to_owned),
+        })
     }
-    let registry = match registry {
-        "index.docker.io" | "registry-1.docker.io" => HUB,
-        other => other,
-    };
-    let path = match (registry, path.contains('/')) {
-        (HUB, false) => format!("library/{path}"),
-        _ => path.to_owned(),
-    };
-    Some(Reference {
-        registry: registry.to_owned(),
-        path,
-        name: name.to_owned(),
-        version: digest.or(tag).unwrap_or("latest").to_owned(),
-    })
+
+    /// Whether it was written with a registry.
+    pub fn has_registry(&self) -> bool {
+        self.name
+            .split_once('/')
+            .is_some_and(|(host, _)| is_host(host))
+    }
+
+    /// Digest if there is one, else the tag, else `latest`: what the APIs of engines and registries take.
+    pub fn version(&self) -> &str {
+        let written = self.digest.as_deref().or(self.tag.as_deref());
+        written.unwrap_or("latest")
+    }
 }
 
 /// Whether the first part of a name is a registry: it has a dot or a port, is `localhost`, or has capitals.
@@ -169,21 +187,20 @@ mod tests {
         #[case] name: &str,
         #[case] version: &str,
     ) {
-        let expected = Reference {
-            registry: registry.to_owned(),
-            path: path.to_owned(),
-            name: name.to_owned(),
-            version: version.to_owned(),
-        };
-        assert_eq!(parse(text), Some(expected));
+        let read = Reference::parse(text).unwrap();
+        assert_eq!(
+            [&read.registry, &read.path, &read.name, read.version()],
+            [registry, path, name, version]
+        );
     }
 
     #[test]
     fn a_digest_wins_over_the_tag() {
-        let reference = parse(&format!("acme/tool:1@{DIGEST}")).unwrap();
+        let reference = Reference::parse(&format!("acme/tool:1@{DIGEST}")).unwrap();
         assert_eq!(reference.name, "acme/tool");
-        assert_eq!(reference.version, DIGEST);
-        assert!(parse(DIGEST).is_some(), "image ids are accepted");
+        assert_eq!(reference.version(), DIGEST);
+        assert_eq!(reference.tag.as_deref(), Some("1"));
+        assert!(Reference::parse(DIGEST).is_some(), "image ids are accepted");
     }
 
     #[rstest]
@@ -214,6 +231,6 @@ mod tests {
         )]
         text: &str,
     ) {
-        assert_eq!(parse(text), None);
+        assert_eq!(Reference::parse(text), None);
     }
 }
