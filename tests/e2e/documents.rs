@@ -30,8 +30,11 @@ fn after<'a>(text: &'a str, command: &str) -> &'a str {
 #[test]
 fn the_examples_are_valid() {
     let world = World::new();
-    let mut specs = vec![root().join("examples/demo/spec.yaml")];
-    for entry in fs::read_dir(root().join("examples/batch-specs")).expect("there are examples") {
+    let examples = root().join("examples");
+    let mut specs = ["demo", "wasm-steps"]
+        .map(|name| examples.join(name).join("spec.yaml"))
+        .to_vec();
+    for entry in fs::read_dir(examples.join("batch-specs")).expect("there are examples") {
         let path = entry.expect("it can be read").path();
         if path
             .extension()

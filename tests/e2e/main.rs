@@ -27,4 +27,5 @@ mod registry;
 mod scene;
 mod spec_features;
 mod specs;
+mod wasm_steps;
 mod workspaces;

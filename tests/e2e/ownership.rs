@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use capstan_tests::{Output, as_root};
+use capstan_tests::{Capstan, as_root};
 
 use crate::scene::{Scene, story};
 
@@ -144,8 +144,8 @@ fn files_and_directories_without_permissions_are_diffed_and_removed() {
     }
 }
 
-/// Runs these steps in a scene whose world belongs to an ordinary user of this machine, as that user.
-fn as_ordinary_user(scene: &Scene, steps: &[(&str, &str)]) -> Output {
+/// The command as an ordinary user of this machine, to whom the scene's world belongs from now on.
+pub(crate) fn as_ordinary_user<'a>(scene: &Scene, command: Capstan<'a>) -> Capstan<'a> {
     const USER: u32 = 64_321;
     let root = scene.world.root();
     let owner = format!("{USER}:{USER}");
@@ -157,24 +157,21 @@ fn as_ordinary_user(scene: &Scene, steps: &[(&str, &str)]) -> Output {
         .strip_prefix("unix://")
         .unwrap_or("/var/run/docker.sock");
     let group = fs::metadata(socket).expect("the engine has a socket").gid();
-    scene.batch(steps).as_user(USER, group).run()
+    command.as_user(USER, group)
 }
 
 #[test]
 fn a_runner_that_is_not_root_gets_its_files_back() {
     let scene = Scene::of(&[("README.md", "hi\n"), ("dir/file", "x\n")]);
-    let output = as_ordinary_user(
-        &scene,
-        &[
-            (
-                ROOT,
-                "umask 077; mkdir made; echo 1 > made/a; echo 1 >> dir/file; chmod 400 made/a; chmod 500 made",
-            ),
-            (ROOT, LOCKED),
-            (NONROOT, "echo 2 >> made/a; echo 2 > new"),
-        ],
-    );
-    output.assert_code(0);
+    let command = scene.batch(&[
+        (
+            ROOT,
+            "umask 077; mkdir made; echo 1 > made/a; echo 1 >> dir/file; chmod 400 made/a; chmod 500 made",
+        ),
+        (ROOT, LOCKED),
+        (NONROOT, "echo 2 >> made/a; echo 2 > new"),
+    ]);
+    as_ordinary_user(&scene, command).run().assert_code(0);
     insta::assert_snapshot!(scene.diff(), @r"
     diff --git README.md README.md
     index 45b983b..c737a44 100644
@@ -222,7 +219,8 @@ fn a_runner_that_is_not_root_gets_its_files_back() {
     ");
 
     // Also after a failure, and by what a step leaves that only root may remove.
-    let output = as_ordinary_user(&scene, &[(ROOT, &format!("{LOCKED} exit 1"))]);
+    let command = scene.batch(&[(ROOT, &format!("{LOCKED} exit 1"))]);
+    let output = as_ordinary_user(&scene, command).run();
     output.assert_code(1);
     let told = story(&output);
     assert!(told.ends_with("Command failed with exit code 1."), "{told}");

@@ -4,7 +4,7 @@
 //! user's configuration is seen. It makes [`Repository`]s whose commit ids never change, and
 //! [`Capstan`] commands with a cleared environment. What a command did is an [`Output`]; its
 //! texts come normalised, so that they can be compared with inline snapshots. [`Engine`] looks at what
-//! was left behind in the container engine.
+//! was left behind in the container engine. [`component`] makes components for steps in WebAssembly.
 //!
 //! ```no_run
 //! use capstan_tests::{Engine, World};
@@ -23,6 +23,7 @@
 
 mod binary;
 mod command;
+mod component;
 mod engine;
 mod normalise;
 mod output;
@@ -33,6 +34,7 @@ mod running;
 mod world;
 
 pub use command::Capstan;
+pub use component::component;
 pub use engine::Engine;
 pub use output::Output;
 pub use privilege::as_root;

@@ -5,6 +5,7 @@ mod apply;
 mod args;
 mod commands;
 mod config;
+mod engines;
 mod failure;
 mod interrupt;
 mod jobs;

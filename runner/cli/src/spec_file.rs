@@ -7,9 +7,11 @@ use std::sync::Arc;
 use capstan_core::glob::Glob;
 use capstan_core::source::{Diagnostic, Diagnostics};
 use capstan_core::spec::{
-    self, BatchSpec, FieldError, MountError, ParseOptions, ResolvedMount, Spans, TemplateField,
+    self, BatchSpec, FieldError, MountError, ParseOptions, ResolvedMount, Spans, Step,
+    TemplateField,
 };
 use capstan_core::template::{Template, TemplateError};
+use capstan_core::wasm_step::{Invocation, Reference, is_component};
 use capstan_core::yaml;
 
 use crate::failure::Failed;
@@ -135,6 +137,14 @@ pub(crate) fn load(file: &Path) -> Result<Loaded, LoadError> {
             });
         }
     };
+    let diagnostics = component_problems(steps, &parsed.spans);
+    if !diagnostics.is_empty() {
+        return Err(LoadError::Invalid(Problems {
+            name,
+            text,
+            diagnostics,
+        }));
+    }
     Ok(Loaded {
         spec: parsed.spec,
         name,
@@ -186,6 +196,35 @@ fn mount_problem(spans: &Spans, error: &MountError, directory: &Path) -> Option<
         ),
     };
     Some(Diagnostic::error("", error.to_string(), place).with_hint(hint))
+}
+
+/// What is wrong with steps in WebAssembly whose texts are final as they are written.
+fn component_problems(steps: &[Step], spans: &Spans) -> Diagnostics {
+    let is_final = |text: &str| !text.contains("${{");
+    let mut problems = Diagnostics::default();
+    for (index, step) in steps.iter().enumerate() {
+        let mut problem = |field: &str, message: String, hint: &str| {
+            let path = format!("steps.{index}.{field}");
+            let place = spans.nearest(&path);
+            problems.push(Diagnostic::error(path, message, place).with_hint(hint));
+        };
+        if !is_component(&step.container) {
+            continue;
+        }
+        if is_final(&step.container)
+            && let Some(Err(error)) = Reference::parse(&step.container)
+        {
+            let hint = "a component is ./a/file, https://an/address, or a/reference in a registry";
+            problem("container", error.to_string(), hint);
+        }
+        if is_final(&step.run)
+            && let Err(error) = Invocation::parse(&step.run)
+        {
+            let hint = "for a shell script, use an image with a shell";
+            problem("run", error.to_string(), hint);
+        }
+    }
+    problems
 }
 
 /// The name for people, and the content.

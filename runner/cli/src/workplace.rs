@@ -1,16 +1,15 @@
 //! Everything a run needs on this machine, opened in the right order and put away at the end.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use capstan_core::spec::Step;
 use capstan_core::task::Task;
+use capstan_core::wasm_step::is_component;
 use capstan_engine::cache::StepCache;
-use capstan_engine::docker::{
-    self, Docker, DockerEngine, DockerSandbox, Images, Owner, PullProgress,
-};
+use capstan_engine::docker::Docker;
 use capstan_engine::run::{Preview, Report, Runner, Settings, preview};
 use capstan_engine::sandbox::{Engine as _, Limits, User};
 use capstan_engine::state::{Run, State};
@@ -20,6 +19,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Environment};
+use crate::engines::{self, Engines};
 use crate::failure::Failed;
 use crate::report::{Phase, Reporter};
 use crate::tools::Tools;
@@ -27,13 +27,13 @@ use crate::tools::Tools;
 /// Longest wait at the end for containers that are being removed.
 const REMOVAL: Duration = Duration::from_secs(60);
 
-/// Git, the engine, the caches and this run's own directories.
+/// Git, the engines, the caches and this run's own directories.
 pub(crate) struct Workplace {
     pub(crate) tools: Tools,
-    pub(crate) engine: Arc<DockerEngine>,
+    pub(crate) engines: Arc<Engines>,
     pub(crate) cancel: CancellationToken,
     pub(crate) reporter: Arc<dyn Reporter>,
-    /// Processors of the engine.
+    /// Processors of the engine of containers, or of this machine if that is not needed.
     pub(crate) processors: usize,
     run: Run,
     /// Where workspaces that are kept go.
@@ -43,39 +43,36 @@ pub(crate) struct Workplace {
 }
 
 impl Workplace {
-    /// Opens all of it, and sweeps away what killed runs have left.
+    /// Opens all of it for these `steps` of a batch spec in `directory`, and sweeps away what killed runs have left. An engine of
+    /// containers is looked for if one of the steps does not certainly run in WebAssembly.
     pub(crate) async fn open(
         config: &Config,
         environment: &Environment,
+        steps: &[Step],
+        directory: &Path,
         cancel: &CancellationToken,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Self, Failed> {
         let tools = Tools::open(config, environment).await?;
-        let docker = connect(config, environment).await?;
-        let info = docker.info().await?;
-        let processors = info.cpus.max(1);
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
-        let scratch = run.directory().join("containers");
         let workspaces = run.directory().join("workspaces");
-        for directory in [&scratch, &workspaces] {
-            fs_err::create_dir(directory).map_err(Failed::environment)?;
-        }
-        let credentials = engine_environment(config, environment).credentials();
+        fs_err::create_dir(&workspaces).map_err(Failed::environment)?;
         let tell = Arc::clone(&reporter);
-        let progress = Arc::new(move |progress: PullProgress| tell.pull(&progress));
-        let images = Images::new(docker.clone(), &info, credentials, progress);
-        let owner = Owner {
-            run: run.id().to_owned(),
-            state: fingerprint(&config.state_dir),
+        let engines = engines::new(config, environment, state.clone(), &run, directory, tell)?;
+        let processors = if steps.iter().all(|step| is_component(&step.container)) {
+            std::thread::available_parallelism().map_or(1, usize::from)
+        } else {
+            // An engine that is not there is told before anything else is done.
+            let containers = engines.containers().await?;
+            containers.sandbox.info().cpus.max(1)
         };
-        let sandbox = DockerSandbox::new(docker, info, owner, scratch);
-        sweep(&state, &sandbox).await;
+        sweep(&state);
         let logs = config.state_dir.join("logs");
         forget_old_logs(&logs, config.keep_logs);
         Ok(Self {
             tools,
-            engine: Arc::new(DockerEngine { sandbox, images }),
+            engines: Arc::new(engines),
             cancel: cancel.clone(),
             reporter,
             processors,
@@ -92,7 +89,7 @@ impl Workplace {
         config: &Config,
         use_cache: bool,
         keep_workspaces: bool,
-    ) -> Result<Runner<DockerEngine>, Failed> {
+    ) -> Result<Runner<Engines>, Failed> {
         let workspaces = if keep_workspaces {
             fs_err::create_dir_all(&self.kept).map_err(Failed::environment)?;
             self.kept.clone()
@@ -100,7 +97,7 @@ impl Workplace {
             self.run.directory().join("workspaces")
         };
         Ok(Runner {
-            engine: Arc::clone(&self.engine),
+            engine: Arc::clone(&self.engines),
             git: self.tools.git.clone(),
             workspaces,
             logs: self.logs.clone(),
@@ -126,7 +123,7 @@ impl Workplace {
         self.reporter.phase(Phase::PreparingImages { total });
         let mut getting: FuturesUnordered<_> = names
             .iter()
-            .map(|name| self.engine.image(name, platform))
+            .map(|name| self.engines.image(name, platform))
             .collect();
         let mut done = 0;
         while getting.next().await.is_some() {
@@ -138,9 +135,11 @@ impl Workplace {
 
     /// Waits for what is being removed in the background, then removes the rest of the run.
     pub(crate) async fn close(&self) {
-        self.engine.sandbox.finish(REMOVAL).await;
-        if let Err(fault) = self.engine.sandbox.remove_all(self.run.id()).await {
-            tracing::warn!(%fault, "containers of this run may be left");
+        if let Some(containers) = self.engines.connected() {
+            containers.sandbox.finish(REMOVAL).await;
+            if let Err(fault) = containers.sandbox.remove_all(self.run.id()).await {
+                tracing::warn!(%fault, "containers of this run may be left");
+            }
         }
         match self.run.remove() {
             Ok(Tidied::Done) => {}
@@ -164,14 +163,6 @@ fn certain_images(task: &Task) -> impl Iterator<Item = String> {
             (Preview::Final(name), _) if !name.trim().is_empty() => Some(name),
             _ => None,
         })
-}
-
-/// Names a state directory in the labels of containers.
-fn fingerprint(directory: &Path) -> String {
-    let path = fs_err::canonicalize(directory).unwrap_or_else(|_| directory.to_path_buf());
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
 }
 
 /// Removes the logs of all but the newest runs.
@@ -220,22 +211,12 @@ fn settings(config: &Config, keep_workspaces: bool) -> Settings {
 
 /// Finds the container engine.
 pub(crate) async fn connect(config: &Config, environment: &Environment) -> Result<Docker, Failed> {
-    Ok(Docker::connect(&engine_environment(config, environment)).await?)
+    Ok(Docker::connect(&engines::environment_of(config, environment)).await?)
 }
 
-/// What decides about the engine, from the configuration and the environment.
-fn engine_environment(config: &Config, environment: &Environment) -> docker::Environment {
-    docker::Environment::read(|name| match name {
-        "DOCKER_HOST" => config.docker_host.clone(),
-        _ => environment.get(name).map(str::to_owned),
-    })
-}
-
-/// Removes containers and directories of runs whose process is gone.
-async fn sweep(state: &State, sandbox: &DockerSandbox) {
-    if let Err(fault) = sandbox.sweep(|run| state.is_dead(run)).await {
-        tracing::warn!(%fault, "containers of earlier runs could not be removed");
-    }
+/// Removes the directories of runs whose process is gone. Their containers are gone by then, or are removed by the next
+/// run that has to do with containers.
+fn sweep(state: &State) {
     match state.dead_runs() {
         Ok(dead) => {
             for run in dead {

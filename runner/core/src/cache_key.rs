@@ -23,7 +23,8 @@ const EXECUTOR_VARIABLES: [&str; 3] = [
 ///
 /// `environments` are the environments of the task's steps, resolved but unrendered (see
 /// [`resolve_environment`](crate::environment::resolve_environment)); those after `step_index` do
-/// not count. `mounts` are the mounted files of all steps.
+/// not count. `mounts` are the mounted files of all steps. `components` are the digests of the components of steps in
+/// WebAssembly, by step; those after `step_index` do not count. Without any, the key is that of `src`.
 ///
 /// # Errors
 ///
@@ -33,8 +34,9 @@ pub fn cache_key(
     step_index: usize,
     environments: &[BTreeMap<String, String>],
     mounts: &[MountedFile],
+    components: &BTreeMap<usize, String>,
 ) -> Result<String, serde_json::Error> {
-    let text = hashed_text(task, step_index, environments, mounts)?;
+    let text = hashed_text(task, step_index, environments, mounts, components)?;
     let digest = Sha256::digest(text.as_bytes());
     let name = URL_SAFE_NO_PAD.encode(&digest[..16]);
     Ok(format!("{name}-step-{step_index}"))
@@ -53,6 +55,7 @@ fn hashed_text(
     step_index: usize,
     environments: &[BTreeMap<String, String>],
     mounts: &[MountedFile],
+    components: &BTreeMap<usize, String>,
 ) -> Result<String, serde_json::Error> {
     let mut file_matches: Vec<&str> = task
         .search_result_paths
@@ -90,6 +93,7 @@ fn hashed_text(
         step_index,
         environments,
         mounts_metadata: mounts,
+        components: components.range(..=step_index).collect(),
     })
 }
 
@@ -105,6 +109,8 @@ struct KeyText<'a> {
     environments: Vec<BTreeMap<&'a str, &'a str>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     mounts_metadata: &'a [MountedFile],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    components: BTreeMap<&'a usize, &'a String>,
 }
 
 #[derive(Serialize)]
@@ -216,7 +222,14 @@ mod tests {
         outer: &[(&str, &str)],
         mounts: &[MountedFile],
     ) -> String {
-        cache_key(task, step_index, &environments(task, outer), mounts).unwrap()
+        cache_key(
+            task,
+            step_index,
+            &environments(task, outer),
+            mounts,
+            &BTreeMap::new(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -224,7 +237,7 @@ mod tests {
         let task = base(vec![step_0()]);
         assert_eq!(key(&task, 0, &[], &[]), "TNaJZBLAWE7_1KHs6nGi0Q-step-0");
         assert_eq!(
-            hashed_text(&task, 0, &environments(&task, &[]), &[]).unwrap(),
+            hashed_text(&task, 0, &environments(&task, &[]), &[], &BTreeMap::new()).unwrap(),
             r#"{"Repository":{"ID":"UmVwbzox","Name":"github.com/acme/widgets","BaseRef":"refs/heads/main","BaseRev":"d34db33f","FileMatches":["README.md","a.go"]},"Path":"","OnlyFetchWorkspace":false,"Steps":[{"run":"echo \"\u003chi\u003e \u0026 bye\" \u003e\u003e x","container":"alpine:3","env":{}}],"BatchChangeAttributes":{"Name":"hello","Description":"say \u003chi\u003e \u0026 bye"},"StepIndex":0,"Environments":[{}]}"#
         );
     }
@@ -233,7 +246,14 @@ mod tests {
     fn vector_a1() {
         let task = base(vec![step_0(), step_1()]);
         let outer = [("HOME_DIR", "/h")];
-        let text = hashed_text(&task, 1, &environments(&task, &outer), &[]).unwrap();
+        let text = hashed_text(
+            &task,
+            1,
+            &environments(&task, &outer),
+            &[],
+            &BTreeMap::new(),
+        )
+        .unwrap();
         assert!(
             text.contains(r#",{"run":"make","container":"alpine:3","env":["HOME_DIR",{"A":"b"}],"files":{"/tmp/a":"yo","/tmp/f":"hi"},"outputs":{"b":{"value":"w"},"o":{"value":"v","format":"json"}},"mount":[{"mountpoint":"/mnt","path":"./m"}],"if":true}],"#),
             "{text}"
@@ -243,6 +263,24 @@ mod tests {
             "{text}"
         );
         assert_eq!(key(&task, 1, &outer, &[]), "VbCahdshr8_RSc3HoRUEOQ-step-1");
+    }
+
+    #[test]
+    fn a_component_changes_the_keys_of_its_step_and_of_those_after_it() {
+        let task = base(vec![step_0(), step("-x", "wasm://./fix.wasm"), step_1()]);
+        let keys = |components: &BTreeMap<usize, String>| {
+            let key = |index| {
+                let environments = environments(&task, &[]);
+                cache_key(&task, index, &environments, &[], components).unwrap()
+            };
+            [key(0), key(1), key(2)]
+        };
+        let with = |digest: &str| keys(&[(1, digest.to_owned())].into());
+        let (without, one, other) = (keys(&BTreeMap::new()), with("sha256:1"), with("sha256:2"));
+        assert!(without[0] == one[0] && one[0] == other[0]);
+        for step in [1, 2] {
+            assert!(without[step] != one[step] && one[step] != other[step]);
+        }
     }
 
     #[test]

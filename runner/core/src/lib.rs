@@ -31,4 +31,5 @@ pub mod spec;
 pub mod task;
 pub mod template;
 pub mod value;
+pub mod wasm_step;
 pub mod yaml;

@@ -1,7 +1,7 @@
 //! Runs one job: makes its workspace, runs its steps in sandboxes, hands back what came of it.
 //!
 //! [`run`] is the step loop. [`sandbox`] is the contract every engine keeps; [`docker`] keeps it through a container engine's
-//! socket. [`repository`] finds the commit to work on, [`workspace`] lays it out and computes diffs,
+//! socket, [`wasm`] for components, [`mixed`] for both. [`repository`] finds the commit to work on, [`workspace`] lays it out and computes diffs,
 //! all through the one hardened wrapper in [`git`]. [`cache`] remembers step results on disk,
 //! [`plugins`] are called all along, [`state`] knows what a killed process left behind. [`apply`] turns results into branches and commits.
 
@@ -12,9 +12,11 @@ pub mod cache;
 pub mod docker;
 pub mod fault;
 pub mod git;
+pub mod mixed;
 pub mod plugins;
 pub mod repository;
 pub mod run;
 pub mod sandbox;
 pub mod state;
+pub mod wasm;
 pub mod workspace;

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use capstan_core::plugin::{Access, Entry, Hook, OnFailure};
 use capstan_plugin_host::{Host, LoadError, Plugin};
-use capstan_plugin_store::{Resolver, Source};
+use capstan_plugin_store::{Class, Resolver, Source, SourceError};
 use futures_util::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultClass};
 
 /// Plugins in the order in which they are called. The default has none.
 #[derive(Clone, Default)]
@@ -84,15 +84,18 @@ async fn load(
     let source: Source = entry
         .source
         .parse()
-        .map_err(|error| Fault::workspace(format!("{error}")))?;
+        .map_err(|error: SourceError| Fault::workspace(error.to_string()))?;
     // Paths are absolute: the configuration knows what they start from.
-    let resolved = resolver
-        .resolve(&source, entry.digest.as_deref(), Path::new("/"))
-        .await
-        .map_err(|error| Fault {
-            hint: error.hint.clone(),
-            ..Fault::workspace(error.to_string())
-        })?;
+    let digest = entry.digest.as_deref();
+    let resolved = resolver.resolve(&source, digest, Path::new("/")).await;
+    let resolved = resolved.map_err(|error| Fault {
+        class: match error.class {
+            Class::Configuration => FaultClass::Workspace,
+            Class::Environment => FaultClass::Environment,
+        },
+        message: error.message,
+        hint: error.hint,
+    })?;
     let component = host
         .load(&resolved.bytes, Some(&resolved.digest))
         .await
@@ -105,7 +108,12 @@ async fn load(
                 _ => Fault::workspace(text),
             }
         })?;
-    let hooks = &component.inspection().hooks;
+    let inspection = component.inspection();
+    resolver
+        .lock
+        .check(&source, inspection)
+        .map_err(|widened| Fault::workspace(widened.to_string()))?;
+    let hooks = &inspection.hooks;
     let wrong = |message: &str, hint: &str| Err(Fault::workspace(message).hint(hint));
     if hooks.is_empty() {
         return wrong(

@@ -171,6 +171,10 @@ pub trait Engine: Sandbox {
         platform: Option<&str>,
     ) -> impl Future<Output = Result<Image, Fault>> + Send;
 
+    /// The digest of what `name` stands for, where a cached result must not outlive it; `None` where the name alone
+    /// counts, as for images: the keys of their results are those of `src`.
+    fn digest(&self, name: &str) -> impl Future<Output = Result<Option<String>, Fault>> + Send;
+
     /// Gives all files of `directory` to the user that Capstan runs as, with root rights in a container of `image`.
     fn reclaim(
         &self,

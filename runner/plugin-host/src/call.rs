@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
@@ -12,7 +14,7 @@ use crate::failure::{Ending, Failure};
 use crate::limits::{CallLimits, Usage};
 use crate::messages::Messages;
 use crate::state::{Caller, State};
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Surroundings, World};
 
 /// Ticks before the first look at the budget.
 const FIRST_LOOK: u64 = 1;
@@ -38,11 +40,38 @@ pub(crate) async fn call<R>(
     body: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<Result<R, Ending>>,
 ) -> Result<R, Failure> {
     let mut live = Live::new(component.clone(), caller, surroundings, limits, call)?;
-    live.call(call, body).await
+    let answer = live.call(call, body).await?;
+    match live.exceeded() {
+        Some(ending) => Err(live.failure(ending)),
+        None => Ok(answer),
+    }
+}
+
+/// Runs `body` on a thread of its own, which it may block. When this future is dropped, `body` is too: at once if it waits, with the
+/// clock's next tick if a guest computes.
+pub(crate) async fn apart<T: Send + 'static>(
+    body: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Ending> {
+    let dropped = CancellationToken::new();
+    let guard = dropped.clone().drop_guard();
+    let runtime = Handle::current();
+    let thread =
+        tokio::task::spawn_blocking(move || runtime.block_on(dropped.run_until_cancelled(body)));
+    let result = thread.await;
+    drop(guard);
+    match result {
+        Ok(Some(result)) => Ok(result),
+        Ok(None) => Err(Ending::Host {
+            reason: "it was stopped".to_owned(),
+        }),
+        Err(error) => Err(Ending::Host {
+            reason: format!("the thread of its call ended: {error}"),
+        }),
+    }
 }
 
 impl Live {
-    /// Prepares an instance; the first call makes it.
+    /// Prepares an instance for a hook; the first call makes it.
     pub(crate) fn new(
         component: Arc<Component>,
         caller: Caller,
@@ -56,29 +85,35 @@ impl Live {
             caller.log.clone(),
             limits.messages,
         );
-        let wasi = surroundings.context(&messages).map_err(|ending| Failure {
-            plugin: caller.plugin.to_string(),
-            digest: component.inspection().digest.clone(),
-            hook: caller.hook,
-            call,
-            ending,
-            usage: Usage::default(),
-            last_lines: String::new(),
-        })?;
-        let state = State::new(caller, &limits, wasi, messages);
+        match surroundings.for_hook(&limits, &messages) {
+            Ok(world) => Ok(Self::with(component, caller, messages, world, limits, call)),
+            Err(ending) => Err(Failure::at_start(&component, &caller, call, ending)),
+        }
+    }
+
+    /// The same with a world that is made already.
+    pub(crate) fn with(
+        component: Arc<Component>,
+        caller: Caller,
+        messages: Messages,
+        world: World,
+        limits: CallLimits,
+        call: &'static str,
+    ) -> Self {
+        let state = State::new(caller, &limits, world, messages);
         let mut store = Store::new(component.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.transfer);
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().budget.tick()));
-        Ok(Self {
+        Self {
             component,
             store,
             instance: None,
             call,
             limits,
             began: Instant::now(),
-        })
+        }
     }
 
     /// Calls a function within the limits; those on memory and computing time are of the instance's whole life.
@@ -107,8 +142,8 @@ impl Live {
         .await;
         let state = self.store.data_mut();
         let ending = match (state.take_violation(), result) {
-            (None, Some(Ok(Ok(answer)))) => return Ok(answer),
             (Some(violation), _) => violation,
+            (None, Some(Ok(Ok(answer)))) => return Ok(answer),
             (None, Some(Ok(Err(ending)))) => ending,
             (None, Some(Err(error))) => Ending::of(&error, state, &self.limits),
             (None, None) => Ending::OutOfTime {
@@ -126,6 +161,11 @@ impl Live {
             wall: self.began.elapsed(),
             memory: state.memory.peak,
         }
+    }
+
+    /// What it wrote more of to files than it may, if anything.
+    pub(crate) fn exceeded(&self) -> Option<Ending> {
+        self.store.data().exceeded()
     }
 
     /// Changes what the instance may compute in its whole life.

@@ -99,3 +99,6 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,9 @@ use capstan_core::plugin::Hook;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::component::Component;
 use crate::limits::{CallLimits, Usage};
-use crate::state::State;
+use crate::state::{Caller, State};
 
 /// Frames of a backtrace that are shown.
 const FRAMES: usize = 8;
@@ -34,6 +35,24 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Of a call that did not get as far as to have an instance.
+    pub(crate) fn at_start(
+        component: &Component,
+        caller: &Caller,
+        call: &'static str,
+        ending: Ending,
+    ) -> Self {
+        Self {
+            plugin: caller.plugin.to_string(),
+            digest: component.inspection().digest.clone(),
+            hook: caller.hook,
+            call,
+            ending,
+            usage: Usage::default(),
+            last_lines: String::new(),
+        }
+    }
+
     fn text(&self) -> String {
         let (plugin, call, ending) = (&self.plugin, self.call, &self.ending);
         let mut text = match self.hook {
@@ -191,6 +210,9 @@ fn in_functions(mut reason: String, error: &wasmtime::Error) -> String {
         })
         .collect();
     functions.dedup();
+    // What every panic goes through tells nobody anything.
+    let own = functions.iter().position(|name| !is_runtime(name));
+    functions.drain(..own.unwrap_or(0));
     for (number, function) in functions.iter().take(FRAMES).enumerate() {
         reason.push_str(if number == 0 { ", in " } else { " < " });
         reason.push_str(function);
@@ -199,4 +221,13 @@ fn in_functions(mut reason: String, error: &wasmtime::Error) -> String {
         reason.push_str(" < ...");
     }
     reason
+}
+
+/// Whether a function belongs to the machinery of a language and not to the plugin.
+fn is_runtime(function: &str) -> bool {
+    let function = function.trim_start_matches('<');
+    ["std::", "core::", "alloc::", "__rustc::"]
+        .iter()
+        .any(|library| function.starts_with(library))
+        || ["abort", "rust_panic", "__rust_abort"].contains(&function)
 }

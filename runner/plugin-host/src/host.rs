@@ -6,11 +6,13 @@ use std::sync::Arc;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
+use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::compile::Compiler;
 use crate::component::Component;
 use crate::inspect::{self, LoadError};
 use crate::linker;
+use crate::load::{self, Loaded};
 use crate::state::State;
 
 /// How a host is made.
@@ -47,10 +49,14 @@ impl HostError {
 
 /// Runs components. Cheap to clone.
 #[derive(Clone)]
-pub struct Host {
+pub struct Host(Arc<Inner>);
+
+struct Inner {
     machine: Arc<Machine>,
-    linker: Arc<Linker<State>>,
-    options: Arc<Options>,
+    linker: Linker<State>,
+    compiler: Compiler,
+    cache: Option<Arc<Cache>>,
+    loaded: Loaded,
 }
 
 /// What all components of a host share.
@@ -72,11 +78,35 @@ impl Host {
             .map_err(|error| HostError::new("linking the interfaces of plugins", &error))?;
         let clock = Clock::start(&engine)
             .map_err(|error| HostError::new("starting the clock of plugins", &error.into()))?;
-        Ok(Self {
+        let cache = match (&options.cache, &options.key) {
+            (None, _) => None,
+            (Some(directory), Some(key)) => {
+                let cache = Cache::open(directory, key, options.cache_limit, &engine);
+                let what = format!(
+                    "opening the cache of compiled plugins {}",
+                    directory.display()
+                );
+                Some(Arc::new(
+                    cache.map_err(|error| HostError::new(&what, &error.into()))?,
+                ))
+            }
+            (Some(directory), None) => {
+                return Err(HostError {
+                    what: format!(
+                        "opening the cache of compiled plugins {}",
+                        directory.display()
+                    ),
+                    reason: "there is no file for its key".to_owned(),
+                });
+            }
+        };
+        Ok(Self(Arc::new(Inner {
             machine: Arc::new(Machine { engine, clock }),
-            linker: Arc::new(linker),
-            options: Arc::new(options),
-        })
+            linker,
+            compiler: options.compiler,
+            cache,
+            loaded: Loaded::default(),
+        })))
     }
 
     /// Loads a component from its bytes: from the cache of compiled code if it is there, else compiled. Two loads of the same bytes at once
@@ -90,19 +120,28 @@ impl Host {
         bytes: &[u8],
         digest: Option<&str>,
     ) -> Result<Arc<Component>, LoadError> {
-        let actual = inspect::check(bytes, digest)?;
-        let component = wasmtime::component::Component::from_binary(&self.machine.engine, bytes)
-            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-        let inspection = inspect::inspect(&component, actual, bytes.len() as u64);
-        let pre = self
-            .linker
-            .instantiate_pre(&component)
-            .map_err(|error| LoadError::Link(format!("{error:#}")))?;
-        Ok(Arc::new(Component::new(
-            inspection,
-            pre,
-            Arc::clone(&self.machine),
-        )))
+        let digest = inspect::check(bytes, digest)?;
+        let cell = self.0.loaded.cell(&digest);
+        cell.get_or_try_init(|| self.load_anew(bytes, &digest))
+            .await
+            .cloned()
+    }
+
+    async fn load_anew(&self, bytes: &[u8], digest: &str) -> Result<Arc<Component>, LoadError> {
+        let Inner {
+            machine,
+            linker,
+            compiler,
+            cache,
+            ..
+        } = &*self.0;
+        let code = load::code(&machine.engine, cache.as_ref(), compiler, digest, bytes).await?;
+        let inspection = inspect::inspect(&code, digest.to_owned(), bytes.len() as u64);
+        let pre = linker
+            .instantiate_pre(&code)
+            .map_err(|error| LoadError::Link(linker::explain(&error)))?;
+        let machine = Arc::clone(machine);
+        Ok(Arc::new(Component::new(inspection, pre, machine)))
     }
 }
 

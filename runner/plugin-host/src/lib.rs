@@ -18,17 +18,22 @@ mod command;
 mod compile;
 mod component;
 mod failure;
+mod files;
 #[cfg(test)]
 mod fixture;
+mod guard;
 mod host;
 mod inspect;
 mod interfaces;
 mod job;
 mod limits;
 mod linker;
+mod load;
 mod memory;
 mod messages;
+mod pipe;
 mod plugin;
+mod quota;
 mod state;
 mod surroundings;
 

@@ -167,3 +167,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

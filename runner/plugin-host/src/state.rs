@@ -1,21 +1,23 @@
 //! What belongs to one instance: its resources, its limits, what the host's interfaces answer from.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use capstan_core::plugin::Hook;
 use wasmtime::UpdateDeadline;
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
 use crate::clock::TICK;
 use crate::failure::Ending;
+use crate::files::Files;
 use crate::job::Job;
 use crate::limits::CallLimits;
 use crate::memory::Memory;
 use crate::messages::Messages;
 use crate::plugin::Log;
+use crate::surroundings::World;
 
 /// Keys and values that a plugin keeps during a job (`wit/scratch.wit`).
 pub(crate) type Scratch = BTreeMap<String, Vec<u8>>;
@@ -37,6 +39,20 @@ pub(crate) struct Caller {
     pub(crate) log: Option<Arc<dyn Log>>,
 }
 
+impl Caller {
+    /// A component that is a step: there is nothing to tell it but what its command line says.
+    pub(crate) fn step(name: &str) -> Self {
+        Self {
+            plugin: name.into(),
+            hook: None,
+            config: "{}".into(),
+            job: Arc::default(),
+            scratch: Arc::default(),
+            log: None,
+        }
+    }
+}
+
 /// The data of a store.
 pub(crate) struct State {
     /// Resources that the guest has handles of.
@@ -50,6 +66,7 @@ pub(crate) struct State {
     /// Its computing time.
     pub(crate) budget: Budget,
     wasi: WasiCtx,
+    files: Files,
     violation: Option<Ending>,
 }
 
@@ -58,7 +75,7 @@ impl State {
     pub(crate) fn new(
         caller: Caller,
         limits: &CallLimits,
-        wasi: WasiCtx,
+        world: World,
         messages: Messages,
     ) -> Self {
         let mut table = ResourceTable::new();
@@ -69,7 +86,8 @@ impl State {
             messages,
             memory: Memory::new(limits.memory),
             budget: Budget::new(limits.cpu),
-            wasi,
+            wasi: world.wasi,
+            files: world.files,
             violation: None,
         }
     }
@@ -83,6 +101,20 @@ impl State {
     /// What a function of the host found, if anything.
     pub(crate) fn take_violation(&mut self) -> Option<Ending> {
         self.violation.take()
+    }
+
+    /// What it wrote more of than it may, if anything.
+    pub(crate) fn exceeded(&self) -> Option<Ending> {
+        self.files.quota.exceeded()
+    }
+
+    /// Its file system, and what guards it.
+    pub(crate) fn file_system(&mut self) -> (WasiFilesystemCtxView<'_>, &mut Files) {
+        let wasi = WasiFilesystemCtxView {
+            ctx: self.wasi.filesystem(),
+            table: &mut self.table,
+        };
+        (wasi, &mut self.files)
     }
 }
 
@@ -100,16 +132,11 @@ impl WasiView for State {
 pub(crate) struct Budget {
     ticks: u64,
     limit: Option<Duration>,
-    stop: Option<Arc<AtomicBool>>,
 }
 
 impl Budget {
     fn new(limit: Option<Duration>) -> Self {
-        Self {
-            ticks: 0,
-            limit,
-            stop: None,
-        }
+        Self { ticks: 0, limit }
     }
 
     /// Time computed so far.
@@ -127,11 +154,6 @@ impl Budget {
         self.limit = limit;
     }
 
-    /// Also stops when `stop` is set.
-    pub(crate) fn stop_with(&mut self, stop: Arc<AtomicBool>) {
-        self.stop = Some(stop);
-    }
-
     /// Whether the guest has computed for longer than it may.
     pub(crate) fn is_over(&self) -> bool {
         // The first tick comes at any time after the guest started, hence more than the limit, not equal to it.
@@ -141,11 +163,7 @@ impl Budget {
     /// The clock found the guest at work.
     pub(crate) fn tick(&mut self) -> UpdateDeadline {
         self.ticks += 1;
-        let stopped = self
-            .stop
-            .as_ref()
-            .is_some_and(|stop| stop.load(Ordering::Relaxed));
-        if stopped || self.is_over() {
+        if self.is_over() {
             UpdateDeadline::Interrupt
         } else {
             UpdateDeadline::Yield(1)

@@ -131,7 +131,15 @@ async fn execute(
     let input = read(&arguments.input)?;
     let reporter: Arc<dyn Reporter> = Json::for_exec(arguments.encoding);
     let cancel = interrupt::token(Arc::clone(&reporter)).map_err(Failed::environment)?;
-    let workplace = Workplace::open(&config, environment, &cancel, Arc::clone(&reporter)).await?;
+    let workplace = Workplace::open(
+        &config,
+        environment,
+        &input.task.steps,
+        &arguments.workspace_files,
+        &cancel,
+        Arc::clone(&reporter),
+    )
+    .await?;
     let ended = run_task(
         &arguments,
         &config,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use capstan_core::wasm_step::Invocation;
 use capstan_engine::run::{Preview, StepPreview, preview};
 use owo_colors::OwoColorize as _;
 
@@ -97,7 +98,17 @@ fn print(name: &str, steps: &[StepPreview]) -> std::io::Result<()> {
         for (target, content) in &step.files {
             field(&format!("file {target}"), content)?;
         }
-        field("run", &step.run)?;
+        match &step.invocation {
+            Some(Invocation { arguments, input }) => {
+                // As JSON, one can see where one ends and the next begins.
+                let arguments = serde_json::json!(arguments).to_string();
+                field("arguments", &Preview::Final(arguments))?;
+                if !input.is_empty() {
+                    field("standard input", &Preview::Final(input.clone()))?;
+                }
+            }
+            None => field("run", &step.run)?,
+        }
     }
     Ok(())
 }

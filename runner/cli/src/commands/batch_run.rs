@@ -36,7 +36,15 @@ pub(super) async fn run(
         results::prepare(&directory.join(output))?;
     }
     let cancel = interrupt::token(Arc::clone(&reporter)).map_err(Failed::environment)?;
-    let ended = match Workplace::open(&config, environment, &cancel, Arc::clone(&reporter)).await {
+    let workplace = Workplace::open(
+        &config,
+        environment,
+        &loaded.spec.steps,
+        &loaded.directory,
+        &cancel,
+        Arc::clone(&reporter),
+    );
+    let ended = match workplace.await {
         Ok(workplace) => {
             let inputs = Inputs {
                 args: &args,
@@ -131,7 +139,7 @@ async fn execute(
 
     let runner = Arc::new(workplace.runner(config, !args.no_cache, args.keep_workspaces)?);
     reporter.phase(Phase::CheckingCache);
-    let found = look_up(&runner, &mut jobs)?;
+    let found = look_up(&runner, &mut jobs).await?;
     reporter.phase(Phase::CheckedCache {
         found,
         to_execute: jobs.len() - found,
@@ -188,9 +196,9 @@ async fn execute(
 }
 
 /// Fills in what is known of each job; returns how many are known to the end.
-fn look_up<E: Engine>(runner: &Runner<E>, jobs: &mut [Job]) -> Result<usize, Failed> {
+async fn look_up<E: Engine>(runner: &Runner<E>, jobs: &mut [Job]) -> Result<usize, Failed> {
     for (index, job) in jobs.iter_mut().enumerate() {
-        job.resume = runner.look_up(index, job).map_err(Failed::usage)?;
+        job.resume = runner.look_up(index, job).await.map_err(Failed::usage)?;
     }
     Ok(jobs.iter().filter(|job| is_known(job)).count())
 }

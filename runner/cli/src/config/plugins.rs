@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use capstan_core::plugin::{Access, Entry, Grants, Limits, OnFailure};
+use capstan_plugin_store::{Digest, NotADigest, Source};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -128,30 +129,25 @@ impl Reader<'_> {
     /// A path is made absolute: whoever loads the plugin need not know this file.
     fn source(&self, value: &Value<'_>) -> Result<String, ConfigError> {
         let text = self.string(value, "source")?;
-        if text.contains("://") {
-            return Ok(text.to_owned());
+        match text.parse() {
+            Ok(Source::Path(path)) => {
+                let directory = self.path.parent().unwrap_or(Path::new(""));
+                let path = directory.join(path);
+                let path = std::path::absolute(&path).unwrap_or(path);
+                Ok(path.to_string_lossy().into_owned())
+            }
+            Ok(_) => Ok(text.to_owned()),
+            Err(error) => Err(self.wrong(&value.span(), &format!("source: {error}"))),
         }
-        let directory = self.path.parent().unwrap_or(Path::new(""));
-        let path = directory.join(text);
-        let path = std::path::absolute(&path).unwrap_or(path);
-        Ok(path.to_string_lossy().into_owned())
     }
 
     fn digest(&mut self, value: &Value<'_>) -> Result<String, ConfigError> {
-        let text = self.string(value, "digest")?;
-        let is_digest = text.strip_prefix("sha256:").is_some_and(|hex| {
-            hex.len() == 64
-                && hex
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        });
-        if !is_digest {
-            let message = format!(
-                "digest = {text:?}: it has to be `sha256:` and 64 digits or letters from a to f"
-            );
-            return Err(self.wrong(&value.span(), &message));
-        }
-        Ok(text.to_owned())
+        self.parsed(value, "digest", |text| {
+            let digest: Result<Digest, NotADigest> = text.parse();
+            digest
+                .map(|digest| digest.to_string())
+                .map_err(|error| error.to_string())
+        })
     }
 
     fn config(&mut self, value: &Value<'_>) -> Result<String, ConfigError> {

@@ -27,6 +27,10 @@ impl Engine for DockerEngine {
         self.images.ensure(name, platform).await
     }
 
+    async fn digest(&self, _: &str) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
     async fn reclaim(&self, image: &Image, directory: &Path) -> Result<(), Fault> {
         let user = rustix::process::geteuid().as_raw();
         let group = rustix::process::getegid().as_raw();

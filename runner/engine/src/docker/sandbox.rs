@@ -76,6 +76,11 @@ impl DockerSandbox {
         }
     }
 
+    /// What the engine has said about itself.
+    pub fn info(&self) -> &EngineInfo {
+        &self.shared.info
+    }
+
     /// Waits until all removals are over, at most for `limit`; tells whether they are. What is left carries labels,
     /// so the next start's [`DockerSandbox::sweep`] finds it.
     pub async fn finish(&self, limit: Duration) -> bool {

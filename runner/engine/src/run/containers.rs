@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use capstan_core::wasm_step::is_component;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -90,7 +91,10 @@ impl<E: Engine> Containers<E> {
     pub(super) fn count_after(&self, step: usize) -> usize {
         let holder = self.holder.as_ref().map(|holder| holder.step);
         let after = self.waiting.range(step + 1..);
-        after.filter(|&(&other, _)| Some(other) != holder).count()
+        // A component costs nothing before it runs, so it takes nobody's place.
+        let counts =
+            after.filter(|(other, made)| Some(**other) != holder && !is_component(&made.image));
+        counts.count()
     }
 
     /// Whether a container holds the task's network.
@@ -122,7 +126,8 @@ impl<E: Engine> Containers<E> {
     /// is one.
     pub(super) fn start(&mut self, step: usize, order: Order) {
         self.discard(step);
-        let holder = self.holder.as_ref().filter(|holder| holder.step > step);
+        let holder = self.holder.as_ref();
+        let holder = holder.filter(|holder| holder.step > step && !is_component(&order.image));
         let network = holder.map(|holder| holder.network.clone());
         self.make(step, order, move |engine, wanted| async move {
             if let Some(joined) = joined(&wanted, network).await

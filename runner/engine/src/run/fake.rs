@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use capstan_core::wasm_step::is_component;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,8 @@ pub(super) struct Fake {
     state: Mutex<State>,
     changed: Notify,
     pub(super) clock: Arc<Clock>,
+    /// Components that have changed: their digests by name.
+    pub(super) components: Mutex<BTreeMap<String, String>>,
 }
 
 #[derive(Default)]
@@ -69,6 +72,11 @@ impl Clock {
 impl Fake {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    fn digest(&self, name: &str) -> String {
+        let changed = self.components.lock().unwrap().get(name).cloned();
+        changed.unwrap_or_else(|| format!("sha256:{name}"))
     }
 
     fn call(&self, call: String) {
@@ -173,16 +181,24 @@ impl Engine for FakeEngine {
         self.0.call(format!("image {name}"));
         self.0.clock.pass().await;
         match name {
-            "missing" => return Err(Fault::workspace("no such image")),
+            "missing" | "wasm://./missing" => return Err(Fault::workspace("no such image")),
             "engine-down" => return Err(Fault::environment("the engine does not answer")),
             "endless" => std::future::pending().await,
             _ => {}
         }
         Ok(Image {
             name: name.to_owned(),
-            id: format!("sha256:{name}"),
+            id: self.0.digest(name),
             user: if name == "nobody" { "65534" } else { "" }.to_owned(),
         })
+    }
+
+    async fn digest(&self, name: &str) -> Result<Option<String>, Fault> {
+        match name {
+            "wasm://./missing" => Err(Fault::workspace("no such file")),
+            _ if is_component(name) => Ok(Some(self.0.digest(name))),
+            _ => Ok(None),
+        }
     }
 
     async fn reclaim(&self, _image: &Image, _directory: &Path) -> Result<(), Fault> {

@@ -7,13 +7,15 @@ use capstan_core::cache_key::{cache_key, with_plugins};
 use capstan_core::diff::Diff;
 use capstan_core::result::StepResult;
 use capstan_core::slug::slug;
+use capstan_core::task::Task;
+use capstan_core::wasm_step::is_component;
 use serde::de::IgnoredAny;
 
 use super::mounts::{MountsError, metadata};
 use super::report::Reported;
 use super::{Job, Runner, render};
 use crate::cache::Lookup;
-use crate::sandbox::Engine;
+use crate::sandbox::{Engine, Image};
 
 /// A known result to go on from: the steps up to its `step_index` need not run.
 #[derive(Debug, Clone)]
@@ -22,24 +24,80 @@ pub struct Resume {
     pub result: Arc<StepResult>,
 }
 
-/// The cache key of every step of `job`; what plugins have a hand in has other keys, by their `fingerprint`.
-pub(super) fn keys(job: &Job, fingerprint: Option<&str>) -> Result<Vec<String>, MountsError> {
+/// The cache keys of a job's steps.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    keys: Vec<String>,
+    /// The digests that are part of them, by step.
+    components: BTreeMap<usize, String>,
+}
+
+impl Keys {
+    /// The key of a step; `None` if it is not to be kept.
+    pub(super) fn get(&self, step: usize) -> Option<&String> {
+        self.keys.get(step)
+    }
+
+    /// Notes which image a step runs in. What comes of a component that its key does not name is not kept, nor is what
+    /// is built on it.
+    pub(super) fn check(&mut self, step: usize, image: &Image) {
+        if is_component(&image.name) && self.components.get(&step) != Some(&image.id) {
+            self.keys.truncate(step);
+        }
+    }
+}
+
+/// The cache keys of the steps of `job`, up to the first that runs in a component of which nothing is known yet. What plugins have a
+/// hand in has other keys, by their `fingerprint`.
+pub(super) async fn keys<E: Engine>(
+    engine: &E,
+    job: &Job,
+    fingerprint: Option<&str>,
+) -> Result<Keys, MountsError> {
     let task = &job.task;
+    let (components, known) = components(engine, task).await;
     let environments: Vec<BTreeMap<String, String>> = task
         .steps
         .iter()
         .map(|step| render::resolve(step, &job.outer_environment))
         .collect();
     let mounts = metadata(&job.mount_directory, &task.steps)?;
-    let keys = (0..task.steps.len()).map(|step| {
-        let key = cache_key(task, step, &environments, &mounts)?;
+    let keys = (0..known).map(|step| {
+        let key = cache_key(task, step, &environments, &mounts, &components)?;
         Ok(match fingerprint {
             Some(fingerprint) => with_plugins(&key, step, fingerprint),
             None => key,
         })
     });
-    keys.collect::<Result<_, serde_json::Error>>()
-        .map_err(|error| MountsError::Io(error.into()))
+    let keys = keys.collect::<Result<_, serde_json::Error>>();
+    Ok(Keys {
+        keys: keys.map_err(|error| MountsError::Io(error.into()))?,
+        components,
+    })
+}
+
+/// The digests of the components of steps, and how many steps there are before one whose component cannot be told.
+async fn components<E: Engine>(engine: &E, task: &Task) -> (BTreeMap<usize, String>, usize) {
+    let context = render::context(task, None);
+    let mut digests = BTreeMap::new();
+    for (index, step) in task.steps.iter().enumerate() {
+        if render::is_skipped_early(step, &context) {
+            continue;
+        }
+        let name = match render::early_container(step, index + 1, &context) {
+            Some(name) => name,
+            None if is_component(&step.container) => return (digests, index),
+            // Should it turn out to be one, its results are not kept.
+            None => continue,
+        };
+        match engine.digest(&name).await {
+            Ok(Some(digest)) => drop(digests.insert(index, digest)),
+            Ok(None) => {}
+            // The step, if it is to run, says why.
+            Err(_) => return (digests, index),
+        }
+    }
+    (digests, task.steps.len())
 }
 
 /// The directory of the cache in which `job`'s results are.
@@ -71,12 +129,15 @@ impl<E: Engine> Runner<E> {
     ///
     /// # Errors
     /// When a mounted path is missing or unreadable: without it there is no key.
-    pub fn look_up(&self, index: usize, job: &Job) -> Result<Option<Resume>, MountsError> {
+    pub async fn look_up(&self, index: usize, job: &Job) -> Result<Option<Resume>, MountsError> {
         let Some(cache) = &self.cache else {
             return Ok(None);
         };
         let slug = cache_slug(job);
-        for (step, key) in keys(job, self.plugins.fingerprint())?
+        let fingerprint = self.plugins.fingerprint();
+        for (step, key) in keys(&*self.engine, job, fingerprint)
+            .await?
+            .keys
             .iter()
             .enumerate()
             .rev()

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use capstan_core::spec::Condition;
-use capstan_core::template::{StepContext, is_true};
+use capstan_core::template::StepContext;
+use capstan_core::wasm_step::is_component;
 
 use super::containers::Order;
 use super::render;
@@ -82,7 +82,9 @@ fn hold_network<E: Engine>(
         if progress.containers.has(step) {
             return Ok(());
         }
-        if let Early::Known { image, env } = early(progress, step, context) {
+        if let Early::Known { image, env } = early(progress, step, context)
+            && !is_component(&image)
+        {
             let shape = early_shape(progress, step, image);
             let order = order(progress, step, &shape, env)?;
             progress.containers.start_holder(step, order);
@@ -104,16 +106,7 @@ enum Early {
 
 fn early<E: Engine>(progress: &Progress<'_, E>, index: usize, context: &StepContext) -> Early {
     let step = &progress.job.task.steps[index];
-    let is_skipped = match &step.if_ {
-        Condition::Absent => false,
-        Condition::Bool(runs) => !runs,
-        Condition::Text(text) => {
-            !text.is_empty()
-                && render::early_text("step-condition", text, context)
-                    .is_some_and(|rendered| !is_true(&rendered))
-        }
-    };
-    if is_skipped {
+    if render::is_skipped_early(step, context) {
         return Early::Skipped;
     }
     let image = render::early_container(step, index + 1, context);

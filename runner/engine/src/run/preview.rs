@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use capstan_core::spec::{Condition, Step};
 use capstan_core::task::Task;
 use capstan_core::template::{Scope, StepContext, Template, is_true};
+use capstan_core::wasm_step::{Invocation, Reference};
 use serde::Serialize;
 
 use super::render;
@@ -31,8 +32,11 @@ pub struct StepPreview {
     pub runs: Option<bool>,
     /// The image.
     pub container: Preview,
-    /// The script.
+    /// The script; an error, too, where it is none that the step's component can be started with.
     pub run: Preview,
+    /// What a component is started with, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<Invocation>,
     /// The environment; forwarded values are masked.
     pub env: BTreeMap<String, Preview>,
     /// The files, by target path.
@@ -65,11 +69,28 @@ fn step_preview(step: &Step, context: &StepContext) -> StepPreview {
     // The values of forwarded variables are not ours to show: each stands for itself.
     let env = render::resolve(step, &BTreeMap::new());
     let forwarded = render::forwarded(step);
+    let mut container = text_preview("step-container", &step.container, context);
+    let mut run = text_preview("step-run", &step.run, context);
+    let mut invocation = None;
+    if let Preview::Final(name) = &container
+        && let Some(reference) = Reference::parse(name)
+    {
+        if let Preview::Final(text) = &run {
+            match Invocation::parse(text) {
+                Ok(known) => invocation = Some(known),
+                Err(error) => run = Preview::Error(error.to_string()),
+            }
+        }
+        if let Err(error) = reference {
+            container = Preview::Error(error.to_string());
+        }
+    }
     StepPreview {
         condition,
         runs,
-        container: text_preview("step-container", &step.container, context),
-        run: text_preview("step-run", &step.run, context),
+        container,
+        run,
+        invocation,
         env: env
             .into_iter()
             .map(|(name, value)| {

@@ -183,6 +183,19 @@ pub(super) fn early_environment(
     Some(early)
 }
 
+/// Whether it is already certain, before the steps before it ran, that the step does not run.
+pub(super) fn is_skipped_early(step: &Step, context: &StepContext) -> bool {
+    match &step.if_ {
+        Condition::Absent => false,
+        Condition::Bool(runs) => !runs,
+        Condition::Text(text) => {
+            !text.is_empty()
+                && early_text("step-condition", text, context)
+                    .is_some_and(|rendered| !is_true(&rendered))
+        }
+    }
+}
+
 /// The image's name, if that is already certain before the steps before it ran. `number` counts from 1.
 pub(super) fn early_container(step: &Step, number: usize, context: &StepContext) -> Option<String> {
     early_text("step-container", &step.container, context)?;

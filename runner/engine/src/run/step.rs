@@ -8,6 +8,7 @@ use capstan_core::failure::{Cause as Ending, StepFailure};
 use capstan_core::redact::{MASK, Secrets};
 use capstan_core::result::StepResult;
 use capstan_core::template::{StepContext, StepVars};
+use capstan_core::wasm_step::is_component;
 use tokio::sync::mpsc;
 
 use super::containers::NotMade;
@@ -191,12 +192,21 @@ async fn prepare<E: Engine>(
         Err(NotMade::Container(error)) => return Err(fault(error)),
         Err(NotMade::Image(error)) => {
             let (number, image) = (index + 1, &shape.image);
-            let pulling = format!("failed to pull image for step {number}: {image}: ");
-            return Err(Box::new(Failure::fault(Some(index), &pulling, error)));
+            let doing = if is_component(image) {
+                "load component"
+            } else {
+                "pull image"
+            };
+            let failed = format!("failed to {doing} for step {number}: {image}: ");
+            return Err(Box::new(Failure::fault(Some(index), &failed, error)));
         }
     };
+    progress.keys.check(index, &image);
     progress.before_step(&image).await.map_err(fault)?;
-    progress.image = Some(image);
+    // A component has no rights to take back the files of others.
+    if !is_component(&image.name) {
+        progress.image = Some(image);
+    }
     let path = &progress.job.task.path;
     let workspace = progress.workspace_mut().map_err(fault)?;
     workspace.ensure_directory(path).await.map_err(fault)?;
@@ -341,7 +351,12 @@ fn script_failed(
         cause: Ending::ExitCode(exit.code),
     };
     let hint = exit.out_of_memory.then(|| {
-        "the kernel stopped the step for lack of memory: raise the memory limit".to_owned()
+        let who = if is_component(container) {
+            "the component wanted more memory than it may have"
+        } else {
+            "the kernel stopped the step for lack of memory"
+        };
+        format!("{who}: raise the memory limit")
     });
     Failure {
         cause: Cause::Script {

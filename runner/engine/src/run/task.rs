@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::containers::Containers;
 use super::failure::Failure;
 use super::hooks::Hooks;
+use super::lookup::Keys;
 use super::plugin_report::Voice;
 use super::report::Reported;
 use super::step_log::StepLog;
@@ -33,8 +34,8 @@ pub(super) struct Progress<'a, E: Engine> {
     /// The last image that ran: files it left behind may need its root to be put away.
     pub(super) image: Option<Image>,
     pub(super) log: Option<StepLog>,
-    /// The cache key of every step, as it was before any ran.
-    keys: Vec<String>,
+    /// The cache keys of the steps, as they were before any ran.
+    pub(super) keys: Keys,
     /// Whether a step has run in the workspace.
     pub(super) written: bool,
     workspace: Option<Workspace>,
@@ -83,7 +84,7 @@ pub(super) async fn run<E: Engine>(
         stage: Stage::Between,
         image: None,
         log: None,
-        keys: Vec::new(),
+        keys: Keys::default(),
         written: false,
         workspace: None,
     };
@@ -138,10 +139,12 @@ impl<E: Engine> Progress<'_, E> {
             }
             // Before any step runs: it may change what is mounted.
             let fingerprint = self.runner.plugins.fingerprint();
-            self.keys = lookup::keys(job, fingerprint).map_err(|error| {
-                let fault = Fault::workspace(error.to_string());
-                Failure::fault(None, "computing the cache key: ", fault)
-            })?;
+            self.keys = lookup::keys(&*self.runner.engine, job, fingerprint)
+                .await
+                .map_err(|error| {
+                    let fault = Fault::workspace(error.to_string());
+                    Failure::fault(None, "computing the cache key: ", fault)
+                })?;
         }
         let mut ran = false;
         for (index, step) in steps.iter().enumerate().skip(start) {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::{Dir, Permissions, PermissionsExt as _};
 
 pub use tree::Tidied;
-pub use visible::VISIBLE_GIT_ENVIRONMENT;
+pub use visible::{GIT_OBJECTS, VISIBLE_GIT_ENVIRONMENT};
 
 use crate::fault::Fault;
 use crate::git::{Git, Invocation};
@@ -247,7 +247,8 @@ impl Workspace {
         let index = self.git_dir().join("index");
         blocking(move || {
             for entry in work.entries()? {
-                tree::remove(&work, &entry?.file_name())?;
+                // No step has run, so all of it is our own.
+                let _ours = tree::remove(&work, &entry?.file_name())?;
             }
             fs_err::remove_file(index)
         })

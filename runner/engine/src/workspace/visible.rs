@@ -10,7 +10,7 @@ use crate::repository::Origin;
 use crate::sandbox::BindMount;
 
 /// Where the source's object directories are mounted in containers.
-const OBJECTS: &str = "/.capstan-objects";
+pub const GIT_OBJECTS: &str = "/.capstan-objects";
 
 /// Variables with which a git in a container accepts `/work/.git`, whoever owns it (from git 2.38 on). They are for
 /// steps that do not set `GIT_CONFIG_COUNT` themselves.
@@ -107,7 +107,7 @@ pub(super) fn mounts(home: &Path, origin: &Origin) -> io::Result<Vec<BindMount>>
 
 /// Where the object directories of `origin` are in containers.
 fn targets(origin: &Origin) -> impl Iterator<Item = String> {
-    (0..origin.objects.len()).map(|n| format!("{OBJECTS}/{n}"))
+    (0..origin.objects.len()).map(|n| format!("{GIT_OBJECTS}/{n}"))
 }
 
 fn write(directory: &Path, origin: &Origin, objects: &[PathBuf]) -> io::Result<()> {

@@ -219,3 +219,25 @@ async fn no_step_waits_for_the_image_of_the_one_that_holds_the_network() {
         .await;
     assert!(report.contains("2 started: cancel {}"), "{report}");
 }
+
+/// A component is there in no time: it takes no container's place, and holds no network.
+#[tokio::test]
+async fn components_are_not_counted() {
+    let bench = Bench::new().await;
+    bench
+        .printed(
+            "
+- {container: alpine, run: 'await prepare 3'}
+- {container: 'wasm://./fix', run: 'print 2'}
+- {container: alpine, run: 'await prepare 4'}
+- {container: alpine, run: 'print 4'}
+- {container: 'wasm://./fix', run: 'print 5'}",
+        )
+        .await;
+    let networks = |step| bench.fake.preparations(step)[0].network.clone();
+    assert_eq!(networks(1).as_deref(), Some("of step 4"));
+    assert_eq!(networks(3).as_deref(), Some("of step 4"));
+    for step in [2, 4, 5] {
+        assert_eq!(networks(step), None, "{step}");
+    }
+}

@@ -1,7 +1,16 @@
 //! Results that are known from earlier runs (facts/batch-spec.md 3.8).
 
 use super::*;
-use crate::run::lookup;
+use crate::run::lookup::{self, Keys};
+
+async fn keys(bench: &Bench, job: &Job) -> Keys {
+    let engine = bench.runner().await.engine.clone();
+    lookup::keys(&*engine, job, None).await.unwrap()
+}
+
+fn key(keys: &Keys, step: usize) -> &str {
+    keys.get(step).unwrap()
+}
 
 const STEPS: &str = "
 - {container: alpine, run: \"write a 1\\nprint one\", outputs: {o: {value: '${{ step.stdout }}'}}}
@@ -71,14 +80,14 @@ async fn every_step_has_the_key_that_was_computed_before_it_ran() {
 - {container: alpine, run: 'print 1', mount: [{path: ./tool, mountpoint: /tool}]}
 - {container: alpine, run: 'exit 1'}";
     let job = bench.job(steps);
-    let keys = lookup::keys(&job, None).unwrap();
-    assert!(keys[0].ends_with("-step-0") && keys[1].ends_with("-step-1"));
+    let before = keys(&bench, &job).await;
+    assert!(key(&before, 0).ends_with("-step-0") && key(&before, 1).ends_with("-step-1"));
     bench.run_cached(job.clone()).await;
     // The result of the step before the failure is kept, and nothing else.
     let slug = lookup::cache_slug(&job);
     let entries = fs_err::read_dir(bench.directory.path().join("cache").join(slug)).unwrap();
     let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, [format!("{}.json", keys[0]).as_str()]);
+    assert_eq!(names, [format!("{}.json", key(&before, 0)).as_str()]);
     bench.recorder.take(0);
     bench.run_cached(job.clone()).await;
     let report = bench.recorder.take(0);
@@ -88,16 +97,19 @@ async fn every_step_has_the_key_that_was_computed_before_it_ran() {
     );
     // A mounted file that changed is another task.
     fs_err::write(&tool, "longer").unwrap();
-    assert_ne!(lookup::keys(&job, None).unwrap()[0], keys[0]);
+    let after = keys(&bench, &job).await;
+    assert_ne!(key(&after, 0), key(&before, 0));
 }
 
 #[tokio::test]
 async fn a_broken_entry_is_told_and_the_step_runs() {
     let bench = Bench::with_cache().await;
     let job = bench.job("- {container: alpine, run: 'print 1'}");
-    let key = &lookup::keys(&job, None).unwrap()[0];
+    let keys = keys(&bench, &job).await;
     let cache = bench.cache.clone().unwrap();
-    cache.put(&lookup::cache_slug(&job), key, b"{").unwrap();
+    cache
+        .put(&lookup::cache_slug(&job), key(&keys, 0), b"{")
+        .unwrap();
     bench.run_cached(job.clone()).await;
     let report = bench.recorder.take(0);
     assert!(report.starts_with("cache entry dropped: EOF"), "{report}");
@@ -166,4 +178,81 @@ async fn a_known_diff_that_does_not_apply_is_told() {
     let ending = ending(&finished);
     let expected = "failed: applying diff of cache result: applying cached diff: ";
     assert!(ending.starts_with(expected), "{ending}");
+}
+
+const COMPONENTS: &str = "
+- {container: alpine, run: 'write a 1'}
+- {container: 'wasm://./fix', run: 'append a 2'}
+- {container: alpine, run: 'append a 3'}";
+
+/// The steps that run, by the images that are asked for, when the job runs once more.
+async fn runs_again(bench: &Bench, steps: &str) -> String {
+    let before = bench.fake.calls_of(&["open"]).len();
+    let job = bench.job(steps);
+    assert_eq!(ending(&bench.run_cached(job).await), "done");
+    bench.fake.calls_of(&["open"])[before..]
+        .trim_start_matches(", ")
+        .to_owned()
+}
+
+/// An image's tag may move, and results stay, as with `src`. A component that changed is another one.
+#[tokio::test]
+async fn a_changed_component_runs_again_with_what_follows() {
+    let bench = Bench::with_cache().await;
+    let change = |digest: &str| {
+        let (name, digest) = ("wasm://./fix".to_owned(), digest.to_owned());
+        bench.fake.components.lock().unwrap().insert(name, digest);
+    };
+    assert_eq!(
+        runs_again(&bench, COMPONENTS).await,
+        "open 1, open 2, open 3"
+    );
+    assert_eq!(runs_again(&bench, COMPONENTS).await, "");
+    change("sha256:other");
+    assert_eq!(runs_again(&bench, COMPONENTS).await, "open 2, open 3");
+    assert_eq!(runs_again(&bench, COMPONENTS).await, "");
+    change("sha256:wasm://./fix");
+    assert_eq!(runs_again(&bench, COMPONENTS).await, "");
+}
+
+/// Which component it is, is known only when it is too late for the key.
+#[tokio::test]
+async fn results_of_components_that_earlier_steps_choose_are_not_kept() {
+    let bench = Bench::with_cache().await;
+    for container in [
+        "wasm://./${{ previous_step.stdout }}",
+        "${{ previous_step.stdout }}",
+    ] {
+        let printed = if container.starts_with("wasm") {
+            "fix"
+        } else {
+            "wasm://./fix"
+        };
+        let steps = format!(
+            "
+- {{container: alpine, run: 'print {printed}'}}
+- {{container: '{container}', run: 'append a 2'}}
+- {{container: alpine, run: 'append a 3'}}"
+        )
+        .replace("append a 2", "write a 2");
+        assert_eq!(runs_again(&bench, &steps).await, "open 1, open 2, open 3");
+        assert_eq!(runs_again(&bench, &steps).await, "open 2, open 3");
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_is_not_there_matters_only_if_its_step_runs() {
+    let bench = Bench::with_cache().await;
+    let steps = "
+- {container: alpine, run: 'write a 1'}
+- {container: 'wasm://./missing', run: 'append a 2', if: false}
+- {container: alpine, run: 'append a 3'}";
+    assert_eq!(runs_again(&bench, steps).await, "open 1, open 3");
+    assert_eq!(runs_again(&bench, steps).await, "");
+    let steps = steps.replace(", if: false", "");
+    let finished = bench.run_cached(bench.job(&steps)).await;
+    assert_eq!(
+        ending(&finished),
+        "failed: failed to load component for step 2: wasm://./missing: no such image"
+    );
 }

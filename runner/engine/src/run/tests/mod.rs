@@ -155,7 +155,7 @@ impl Bench {
 
     /// Runs `job` from what the cache knows.
     async fn run_cached(&self, mut job: Job) -> Finished {
-        job.resume = self.runner().await.look_up(0, &job).unwrap();
+        job.resume = self.runner().await.look_up(0, &job).await.unwrap();
         self.run_job(job).await
     }
 
