@@ -16,12 +16,12 @@ pub(crate) fn open(config: &Config) -> Result<Host, Failed> {
     let program = std::env::current_exe().map_err(|error| {
         Failed::environment(format!("looking for capstan's own program: {error}"))
     })?;
-    for directory in [&config.cache_dir, &config.state_dir] {
+    for directory in [&config.cache_dir, &config.key_dir] {
         fs_err::create_dir_all(directory).map_err(Failed::environment)?;
     }
     Host::new(Options {
         cache: Some(config.cache_dir.join("plugins")),
-        key: Some(config.state_dir.join("plugin-cache.key")),
+        key: Some(config.key_dir.join("plugin-cache.key")),
         cache_limit: CACHE_LIMIT,
         compiler: Compiler::Worker {
             program,

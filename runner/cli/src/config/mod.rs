@@ -109,6 +109,9 @@ pub(crate) struct Config {
     pub(crate) keep_logs: usize,
     pub(crate) cache_dir: PathBuf,
     pub(crate) state_dir: PathBuf,
+    /// Directory of the key that authenticates compiled code: the state directory that the user has, also where a command keeps its
+    /// state elsewhere. The code is in the cache directory, and a key made anew would make it worthless.
+    pub(crate) key_dir: PathBuf,
     pub(crate) docker_host: Option<String>,
     /// Names of environment variables whose values are secrets.
     pub(crate) secrets: Vec<String>,
@@ -189,6 +192,7 @@ impl Config {
         };
         let path =
             |key, default: PathBuf| get.text(key).map_or(default, |text| directory.join(text));
+        let state_dir = path("state-dir", home("XDG_STATE_HOME", ".local/state"));
         Ok(Self {
             jobs: get
                 .parsed("jobs", |text| match text {
@@ -221,7 +225,8 @@ impl Config {
             diff_limit: get.parsed("diff-limit", units::size)?.unwrap_or(512 << 20),
             keep_logs: get.parsed("keep-logs", units::count_or_zero)?.unwrap_or(20),
             cache_dir: path("cache-dir", home("XDG_CACHE_HOME", ".cache")),
-            state_dir: path("state-dir", home("XDG_STATE_HOME", ".local/state")),
+            key_dir: state_dir.clone(),
+            state_dir,
             docker_host: get.text("docker-host").map(str::to_owned),
             secrets: get
                 .text("secrets")
