@@ -284,3 +284,88 @@ impl Log for Voice {
         self.tell(plugin, PluginReport::Called { call, usage });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::run::failure;
+
+    /// Writes down what plugins are reported to do.
+    #[derive(Default)]
+    struct Heard(Mutex<BTreeMap<usize, Vec<String>>>);
+
+    impl Report for Heard {
+        fn report(&self, job: usize, what: Reported<'_>) {
+            if let Reported::Plugin { plugin, step, what } = what {
+                let line = format!("{plugin} {step:?} {what}");
+                self.0.lock().unwrap().entry(job).or_default().push(line);
+            }
+        }
+    }
+
+    fn refusal() -> Refused {
+        let refusal = Refusal {
+            rule: "digest-required".to_owned(),
+            reason: "alpine has no digest".to_owned(),
+            details: vec![
+                ("image".to_owned(), "alpine".to_owned()),
+                ("allowed".to_owned(), "a\nb\n".to_owned()),
+            ],
+        };
+        Refused::by("image-policy", refusal)
+    }
+
+    #[test]
+    fn a_refusal_names_plugin_rule_reason_and_details() {
+        let failure = failure::Failure::refused(Some(1), &refusal());
+        insta::assert_snapshot!(failure.message, @"
+        refused by the plugin image-policy (digest-required): alpine has no digest
+        	image: alpine
+        	allowed: a
+        		b
+        ");
+        assert_eq!(
+            failure.summary,
+            "refused by the plugin image-policy (digest-required): alpine has no digest"
+        );
+        assert_eq!(
+            (failure.cause, failure.hint),
+            (failure::Cause::Refused, None)
+        );
+    }
+
+    #[test]
+    fn what_plugins_say_has_no_secrets_wherever_it_goes() {
+        let heard = Arc::new(Heard::default());
+        let secrets = Secrets::new(["hunter2"]).unwrap();
+        let voice = Voice::new(Arc::clone(&heard) as _, 3, secrets);
+        voice.message("p", Hook::Policy, Level::Warn, "one hunter2\ntwo");
+        voice.set_step(Some(0));
+        let mut refused = refusal();
+        refused.details = vec![("key".to_owned(), "hunter2".to_owned())];
+        let audit = PluginReport::Refused {
+            refused: &refused,
+            audit: true,
+        };
+        voice.tell("image-policy", audit);
+        let reason = "hunter2 is wrong";
+        voice.tell("p", PluginReport::PassedOver { reason });
+        insta::assert_snapshot!(heard.0.lock().unwrap()[&3].join("\n"), @"
+        p None warning: one ********
+        two
+        image-policy Some(0) audit, would have been refused by the plugin image-policy (digest-required): alpine has no digest
+        	key: ********
+        p Some(0) passed over: ******** is wrong
+        ");
+        insta::assert_snapshot!(voice.take_lines().join("\n"), @"
+        [Plugin p] warning: one ********
+        [Plugin p] two
+        [Plugin image-policy] audit, would have been refused by the plugin image-policy (digest-required): alpine has no digest
+        [Plugin image-policy] 	key: ********
+        [Plugin p] passed over: ******** is wrong
+        ");
+        assert_eq!(voice.take_lines(), Vec::<String>::new());
+    }
+}

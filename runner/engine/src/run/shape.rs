@@ -202,3 +202,123 @@ pub(super) fn describe(amendment: &Amendment) -> String {
         Amendment::Timeout(seconds) => format!("timeout {seconds}s"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape() -> Shape {
+        Shape {
+            image: "alpine:3".to_owned(),
+            env: [("A", "1"), ("TOKEN", "hunter2")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            forwarded: ["TOKEN".to_owned()].into(),
+            mounts: vec![BindMount {
+                source: PathBuf::from("/etc"),
+                target: "/e".to_owned(),
+                read_only: true,
+            }],
+            network: None,
+            limits: Limits {
+                cpus: Some(1.5),
+                memory: Some((64 << 20) + 1),
+                pids: None,
+            },
+            timeout: Some(Duration::from_millis(1500)),
+        }
+    }
+
+    #[test]
+    fn plugins_get_names_but_no_values_from_outside() {
+        let facts = shape().facts(&Step::default(), 1, "make", true);
+        assert_eq!(
+            facts.environment,
+            [
+                ("A".to_owned(), Some("1".to_owned())),
+                ("TOKEN".to_owned(), None)
+            ]
+        );
+        let limits = StepLimits {
+            memory: Some(65),
+            cpus: Some(1500),
+            pids: None,
+            timeout: Some(1),
+        };
+        assert_eq!((facts.number, facts.limits), (2, limits));
+    }
+
+    #[test]
+    fn every_amendment_takes_effect() {
+        let mut shape = shape();
+        let mount = Mount {
+            source: "/".to_owned(),
+            target: "/e".to_owned(),
+            read_only: false,
+        };
+        let text = str::to_owned;
+        for amendment in [
+            Amendment::Image(text("alpine@sha256:1")),
+            Amendment::SetEnvironment(text("TOKEN"), text("mine")),
+            Amendment::RemoveEnvironment(text("A")),
+            Amendment::AddMount(mount),
+            Amendment::RemoveMount(text("/none")),
+            Amendment::Network(text("none")),
+            Amendment::Memory(32),
+            Amendment::Cpus(250),
+            Amendment::Pids(1),
+            Amendment::Timeout(7),
+        ] {
+            shape.amend(&amendment).unwrap();
+        }
+        let expected = Shape {
+            image: text("alpine@sha256:1"),
+            env: [(text("TOKEN"), text("mine"))].into(),
+            forwarded: BTreeSet::new(),
+            mounts: vec![BindMount {
+                source: PathBuf::from("/"),
+                target: text("/e"),
+                read_only: false,
+            }],
+            network: Some(text("none")),
+            limits: Limits {
+                cpus: Some(0.25),
+                memory: Some(32 << 20),
+                pids: Some(FEWEST_PIDS),
+            },
+            timeout: Some(Duration::from_secs(7)),
+        };
+        assert_eq!(shape, expected);
+    }
+
+    #[test]
+    fn a_change_that_makes_no_sense_is_told() {
+        let mount = |source: &str, target: &str| {
+            Amendment::AddMount(Mount {
+                source: source.to_owned(),
+                target: target.to_owned(),
+                read_only: true,
+            })
+        };
+        for (amendment, expected) in [
+            (
+                Amendment::Image(" ".to_owned()),
+                "it sets an image without a name",
+            ),
+            (
+                mount("etc", "/e"),
+                "it mounts \"etc\", which is not on this machine",
+            ),
+            (
+                mount("/nonexistent", "/e"),
+                "it mounts \"/nonexistent\", which is not on this machine",
+            ),
+            (
+                mount("/etc", "e"),
+                "it mounts to \"e\", which is no absolute path",
+            ),
+        ] {
+            assert_eq!(shape().amend(&amendment).unwrap_err(), expected);
+        }
+    }
+}

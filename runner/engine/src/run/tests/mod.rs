@@ -7,6 +7,7 @@ mod endings;
 mod environment;
 mod reports;
 mod scheduling;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ struct Bench {
     outer_environment: BTreeMap<String, String>,
     origin: Arc<Origin>,
     path: String,
+    secrets: Secrets,
 }
 
 impl Bench {
@@ -56,6 +58,7 @@ impl Bench {
             cache: None,
             outer_environment: BTreeMap::new(),
             path: String::new(),
+            secrets: Secrets::default(),
         }
     }
 
@@ -96,7 +99,7 @@ impl Bench {
             outer_environment: Arc::new(self.outer_environment.clone()),
             mount_directory: spec_directory,
             mounts: mounts.into(),
-            secrets: Secrets::default(),
+            secrets: self.secrets.clone(),
             resume: None,
         }
     }
