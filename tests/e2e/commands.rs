@@ -633,3 +633,13 @@ fn command_lines_that_are_wrong() {
     insta::assert_snapshot!(run(&["--config", "nowhere.toml", "doctor"]), @"error: reading the settings file: failed to open file `$WORLD/work/nowhere.toml`: No such file or directory (os error 2)");
     assert!(run(&[]).starts_with("Runs batch changes"));
 }
+
+#[test]
+fn help_of_plugin_commands() {
+    insta::assert_snapshot!(help(&["plugin", "--help"]), @"");
+    insta::assert_snapshot!(help(&["plugin", "new", "--help"]), @"");
+    insta::assert_snapshot!(help(&["plugin", "build", "--help"]), @"");
+    insta::assert_snapshot!(help(&["plugin", "test", "--help"]), @"");
+    insta::assert_snapshot!(help(&["plugin", "inspect", "--help"]), @"");
+    insta::assert_snapshot!(help(&["plugin", "bench", "--help"]), @"");
+}

@@ -95,7 +95,7 @@ pub(crate) fn environment_of(config: &Config, environment: &Environment) -> dock
 }
 
 /// Finds components: files, and what the lock beside the batch spec names.
-fn resolver(
+pub(crate) fn resolver(
     config: &Config,
     environment: &docker::Environment,
     directory: &Path,

@@ -24,6 +24,8 @@ pub(crate) struct Files {
     pub(crate) quota: Arc<Quota>,
     /// Real paths of the directories that are shown.
     roots: Vec<PathBuf>,
+    /// The workspace, which is the first of them, where it may be written.
+    workspace: Option<PathBuf>,
     git_is_hidden: bool,
     /// Listings of a root, which leave out what is hidden there.
     pub(crate) listings: HashSet<u32>,
@@ -43,10 +45,16 @@ pub(crate) enum Found {
 }
 
 impl Files {
-    /// With the directories at these paths as roots.
-    pub(crate) fn new(quota: Quota, roots: Vec<PathBuf>, git_is_hidden: bool) -> Self {
+    /// With the directories at these paths as roots; `workspace`, if the first of them may be written.
+    pub(crate) fn new(
+        quota: Quota,
+        roots: Vec<PathBuf>,
+        workspace: bool,
+        git_is_hidden: bool,
+    ) -> Self {
         Self {
             quota: Arc::new(quota),
+            workspace: roots.first().filter(|_| workspace).cloned(),
             roots,
             git_is_hidden,
             listings: HashSet::new(),
@@ -67,6 +75,38 @@ impl Files {
             Err(_) if self.git_is_hidden && self.would_be_hidden(directory, path) => Found::Hidden,
             Err(_) => Found::Nothing,
         }
+    }
+
+    /// Makes a regular file of the workspace executable for those who may read it, or for nobody. No symbolic link is followed.
+    pub(crate) fn set_executable(&self, path: &str, executable: bool) -> io::Result<()> {
+        let root = self
+            .workspace
+            .as_ref()
+            .ok_or(io::ErrorKind::ReadOnlyFilesystem)?;
+        let root = fs_err::File::open(root)?;
+        let file = rustix::fs::openat2(
+            root.file(),
+            path,
+            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+        )?;
+        if self.git_is_hidden && self.is_hidden(&file) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let stat = rustix::fs::fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        let mode = if executable {
+            mode | Mode::from_raw_mode((stat.st_mode & 0o444) >> 2)
+        } else {
+            mode - (Mode::XUSR | Mode::XGRP | Mode::XOTH)
+        };
+        // A handle that opens nothing cannot change the mode itself.
+        rustix::fs::chmod(handle(&file), mode)?;
+        Ok(())
     }
 
     /// Whether `directory` is a root whose listing has to leave something out.
@@ -139,8 +179,13 @@ impl Files {
 
 /// The real path of an open file. `/proc` is what Linux has for this.
 pub(crate) fn location(file: &impl AsFd) -> io::Result<PathBuf> {
+    std::fs::read_link(handle(file))
+}
+
+/// The link to an open file.
+fn handle(file: &impl AsFd) -> String {
     use std::os::fd::AsRawFd as _;
-    std::fs::read_link(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()))
+    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
 }
 
 /// A handle of what is at `path`, below `directory`, without opening it: that neither waits nor does anything.

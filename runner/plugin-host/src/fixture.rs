@@ -9,10 +9,11 @@ use capstan_core::plugin::Hook;
 use crate::compile::Compiler;
 use crate::component::Component;
 use crate::host::{Host, Options};
+use crate::interfaces::Config;
 use crate::job::Job;
 use crate::limits::Usage;
 use crate::plugin::{Level, Log};
-use crate::state::{Caller, Scratch};
+use crate::state::Caller;
 
 static HOST: LazyLock<Host> = LazyLock::new(|| {
     Host::new(Options {
@@ -35,7 +36,7 @@ pub(crate) fn bytes(text: &str) -> Vec<u8> {
 }
 
 /// A component that exports a core module's function `run` as its own.
-pub(crate) async fn component(core: &str) -> Arc<Component> {
+pub(crate) fn component(core: &str) -> Arc<Component> {
     let text = format!(
         r#"(component
             (core module $m {core})
@@ -43,7 +44,7 @@ pub(crate) async fn component(core: &str) -> Arc<Component> {
             (func (export "run") (canon lift (core func $i "run")))
         )"#
     );
-    host().load(&bytes(&text), None).await.unwrap()
+    host().load_any(&bytes(&text))
 }
 
 static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -93,9 +94,9 @@ pub(crate) fn caller(log: &Arc<Heard>) -> Caller {
     Caller {
         plugin: "tester".into(),
         hook: Some(Hook::Policy),
-        config: "{}".into(),
+        config: Arc::new(Config::new("{}")),
         job: Arc::new(Job::default()),
-        scratch: Arc::new(Mutex::new(Scratch::new())),
+        scratch: Arc::default(),
         log: Some(Arc::clone(log) as Arc<dyn Log>),
     }
 }

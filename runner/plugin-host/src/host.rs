@@ -10,6 +10,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::compile::Compiler;
 use crate::component::Component;
+use crate::exports;
 use crate::inspect::{self, LoadError};
 use crate::linker;
 use crate::load::{self, Loaded};
@@ -140,8 +141,23 @@ impl Host {
         let pre = linker
             .instantiate_pre(&code)
             .map_err(|error| LoadError::Link(linker::explain(&error)))?;
+        exports::check(&pre, &inspection).map_err(LoadError::Link)?;
         let machine = Arc::clone(machine);
         Ok(Arc::new(Component::new(inspection, pre, machine)))
+    }
+}
+
+#[cfg(test)]
+impl Host {
+    /// Loads a component that is neither a plugin nor a command.
+    pub(crate) fn load_any(&self, bytes: &[u8]) -> Arc<Component> {
+        let Inner {
+            machine, linker, ..
+        } = &*self.0;
+        let code = wasmtime::component::Component::from_binary(&machine.engine, bytes).unwrap();
+        let inspection = inspect::inspect(&code, "sha256:any".to_owned(), bytes.len() as u64);
+        let pre = linker.instantiate_pre(&code).unwrap();
+        Arc::new(Component::new(inspection, pre, Arc::clone(machine)))
     }
 }
 

@@ -8,20 +8,22 @@
 //!
 //! This is the only crate that knows wasmtime.
 
+mod amendment;
 mod bindings;
 mod cache;
-
 mod call;
 mod capture;
 mod clock;
 mod command;
 mod compile;
 mod component;
+mod exports;
 mod failure;
 mod files;
 #[cfg(test)]
 mod fixture;
 mod guard;
+mod hooks;
 mod host;
 mod inspect;
 mod interfaces;
@@ -34,18 +36,19 @@ mod messages;
 mod pipe;
 mod plugin;
 mod quota;
+mod session;
 mod state;
 mod surroundings;
 
+pub use self::amendment::Amendment;
 pub use self::command::{Chunk, Command, Directory, Exit, Stream};
 pub use self::compile::{Compiler, compile_worker};
 pub use self::component::Component;
 pub use self::failure::{Ending, Failure};
+pub use self::hooks::{Annotation, Decision, Filter, Processed, Refusal, Severity, Verdict};
 pub use self::host::{Host, HostError, Options};
 pub use self::inspect::LoadError;
 pub use self::job::{Job, Mount, Step, StepLimits};
 pub use self::limits::{CallLimits, Usage};
-pub use self::plugin::{
-    Amendment, Annotation, Decision, Filter, Level, Log, Plugin, Processed, Refusal, Session,
-    Severity, Verdict,
-};
+pub use self::plugin::{Level, Log, Plugin};
+pub use self::session::Session;

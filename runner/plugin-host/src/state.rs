@@ -1,6 +1,5 @@
 //! What belongs to one instance: its resources, its limits, what the host's interfaces answer from.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,15 +11,13 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use crate::clock::TICK;
 use crate::failure::Ending;
 use crate::files::Files;
+use crate::interfaces::{Config, Kept, Scratch};
 use crate::job::Job;
 use crate::limits::CallLimits;
 use crate::memory::Memory;
 use crate::messages::Messages;
 use crate::plugin::Log;
 use crate::surroundings::World;
-
-/// Keys and values that a plugin keeps during a job (`wit/scratch.wit`).
-pub(crate) type Scratch = BTreeMap<String, Vec<u8>>;
 
 /// Who is called, and what the interfaces of `capstan:plugin` answer from. Cheap to clone.
 #[derive(Clone)]
@@ -29,8 +26,8 @@ pub(crate) struct Caller {
     pub(crate) plugin: Arc<str>,
     /// The hook; `None` for a step.
     pub(crate) hook: Option<Hook>,
-    /// Configuration: the text of a JSON object.
-    pub(crate) config: Arc<str>,
+    /// Configuration.
+    pub(crate) config: Arc<Config>,
     /// The job.
     pub(crate) job: Arc<Job>,
     /// The scratch of this plugin in this job.
@@ -45,7 +42,7 @@ impl Caller {
         Self {
             plugin: name.into(),
             hook: None,
-            config: "{}".into(),
+            config: Arc::new(Config::new("{}")),
             job: Arc::default(),
             scratch: Arc::default(),
             log: None,
@@ -59,6 +56,8 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     /// Who is called.
     pub(crate) caller: Caller,
+    /// What it made the host hold.
+    pub(crate) kept: Kept,
     /// What it says.
     pub(crate) messages: Messages,
     /// Its memory.
@@ -83,6 +82,7 @@ impl State {
         Self {
             table,
             caller,
+            kept: Kept::new(limits),
             messages,
             memory: Memory::new(limits.memory),
             budget: Budget::new(limits.cpu),

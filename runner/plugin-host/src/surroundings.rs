@@ -79,9 +79,11 @@ impl Surroundings {
                 .allow_ip_name_lookup(true);
         }
         connect(&mut wasi);
+        let workspace = self.directories.first();
+        let workspace = workspace.is_some_and(|directory| !directory.read_only);
         Ok(World {
             wasi: wasi.build(),
-            files: Files::new(Quota::of(limits), roots, self.git_is_hidden),
+            files: Files::new(Quota::of(limits), roots, workspace, self.git_is_hidden),
         })
     }
 }

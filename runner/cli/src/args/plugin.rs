@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use capstan_core::plugin::Hook;
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
@@ -98,6 +99,17 @@ pub(crate) enum HookName {
     Output,
     /// Post-processes diffs.
     Diff,
+}
+
+impl From<HookName> for Hook {
+    fn from(name: HookName) -> Self {
+        match name {
+            HookName::Policy => Self::Policy,
+            HookName::Workspace => Self::Workspace,
+            HookName::Output => Self::Output,
+            HookName::Diff => Self::Diff,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use super::parse::next_line;
 
-/// The text of the hunks of a section; see [`Section::hunks`](super::Section::hunks).
+/// The hunks of a section; see [`Section::hunks`](super::Section::hunks).
 #[derive(Debug, Clone)]
 pub struct Hunks<'a> {
     rest: &'a [u8],
@@ -15,28 +15,44 @@ impl<'a> Hunks<'a> {
 }
 
 impl<'a> Iterator for Hunks<'a> {
-    type Item = &'a [u8];
+    type Item = Hunk<'a>;
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    fn next(&mut self) -> Option<Hunk<'a>> {
         // Parsing found these hunks complete; what follows the last of them is no hunk.
         let hunk = Hunk::read(self.rest).ok()?;
-        let (text, rest) = self.rest.split_at(hunk.len);
-        self.rest = rest;
-        Some(text)
+        self.rest = &self.rest[hunk.raw.len()..];
+        Some(hunk)
     }
 }
 
-/// The extent of one hunk.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Hunk {
-    /// Bytes, from `@@` to the end of the last line.
-    pub(super) len: usize,
-    /// Lines, including the `@@` line.
-    pub(super) lines: usize,
+/// One hunk, as git printed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hunk<'a> {
+    /// All of it, from `@@` to the end of the last line.
+    pub raw: &'a [u8],
+    /// What it covers before the change.
+    pub old: Extent,
+    /// What it covers after the change.
+    pub new: Extent,
+    /// What follows the second `@@`, the end of the line included.
+    pub heading: &'a [u8],
+    /// The lines below the `@@` line.
+    pub body: &'a [u8],
     /// Lines that begin with `+`.
-    pub(super) added: u64,
+    pub added: u64,
     /// Lines that begin with `-`.
-    pub(super) removed: u64,
+    pub removed: u64,
+    /// Lines of `raw`.
+    pub(super) lines: usize,
+}
+
+/// Lines that a hunk covers on one side of the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The first line, from 1; where there are no lines, the one before them, and 0 before the first.
+    pub start: u64,
+    /// How many there are.
+    pub lines: u64,
 }
 
 /// What is wrong with a hunk.
@@ -53,19 +69,28 @@ pub enum HunkError {
     Line,
 }
 
-impl Hunk {
+impl<'a> Hunk<'a> {
     /// Reads the hunk at the beginning of `text`.
     ///
     /// Its header alone says where it ends: its lines may look like anything, other headers included.
-    pub(super) fn read(text: &[u8]) -> Result<Self, HunkError> {
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it is cut short.
+    pub fn read(text: &'a [u8]) -> Result<Self, HunkError> {
         let (header, mut rest) = next_line(text);
-        let (mut old, mut new) = counts(header).ok_or(HunkError::Header)?;
+        let (extents, heading) = extents(header).ok_or(HunkError::Header)?;
         let mut hunk = Self {
-            len: 0,
-            lines: 1,
+            raw: text,
+            old: extents.0,
+            new: extents.1,
+            heading,
+            body: rest,
             added: 0,
             removed: 0,
+            lines: 1,
         };
+        let (mut old, mut new) = (hunk.old.lines, hunk.new.lines);
         while old > 0 || new > 0 {
             let (line, after) = next_line(rest);
             match line.first() {
@@ -95,26 +120,28 @@ impl Hunk {
             hunk.lines += 1;
             rest = after;
         }
-        hunk.len = text.len() - rest.len();
+        hunk.raw = &text[..text.len() - rest.len()];
+        hunk.body = &hunk.body[..hunk.body.len() - rest.len()];
         Ok(hunk)
     }
 }
 
-/// The numbers of old and new lines that a hunk header announces.
-fn counts(header: &[u8]) -> Option<(u64, u64)> {
+/// What a hunk header announces of the old and the new side, and what follows its second `@@`.
+fn extents(header: &[u8]) -> Option<((Extent, Extent), &[u8])> {
     let rest = header.strip_prefix(b"@@ -")?;
-    let (old, rest) = count(rest)?;
-    let (new, rest) = count(rest.strip_prefix(b" +")?)?;
-    rest.starts_with(b" @@").then_some((old, new))
+    let (old, rest) = extent(rest)?;
+    let (new, rest) = extent(rest.strip_prefix(b" +")?)?;
+    Some(((old, new), rest.strip_prefix(b" @@")?))
 }
 
 /// Reads `<line>,<count>` or `<line>`, which stands for a count of one.
-fn count(text: &[u8]) -> Option<(u64, &[u8])> {
-    let (_, rest) = number(text)?;
-    match rest.strip_prefix(b",") {
-        Some(rest) => number(rest),
-        None => Some((1, rest)),
-    }
+fn extent(text: &[u8]) -> Option<(Extent, &[u8])> {
+    let (start, rest) = number(text)?;
+    let (lines, rest) = match rest.strip_prefix(b",") {
+        Some(rest) => number(rest)?,
+        None => (1, rest),
+    };
+    Some((Extent { start, lines }, rest))
 }
 
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {

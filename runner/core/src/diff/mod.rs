@@ -2,11 +2,13 @@
 //!
 //! A [`Diff`] borrows the bytes that git printed and says where each file's section lies and what
 //! it does. It never prints a diff anew: whoever needs part of one takes [`Section::raw`], which is git's
-//! own text and, sections being self-contained, a diff by itself.
+//! own text and, sections being self-contained, a diff by itself. To change one, see [`edit`].
 
+pub mod edit;
 mod hunk;
 mod name;
 mod parse;
+mod side;
 mod stat;
 
 #[cfg(test)]
@@ -14,7 +16,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use hunk::{HunkError, Hunks};
+pub use hunk::{Extent, Hunk, HunkError, Hunks};
 pub use name::display as display_name;
 pub use parse::DiffError;
 pub use stat::render as render_stat;
@@ -121,8 +123,13 @@ impl<'a> Section<'a> {
         &self.new_name
     }
 
-    /// The text of the hunks, one after the other, from `@@` to the last line.
+    /// The hunks, one after the other.
     pub fn hunks(&self) -> Hunks<'a> {
         Hunks::new(&self.raw[self.hunks_at..])
+    }
+
+    /// The lines before the first hunk; all of the section where there is none.
+    pub fn header(&self) -> &'a [u8] {
+        &self.raw[..self.hunks_at]
     }
 }

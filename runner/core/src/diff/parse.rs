@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
             hunks_at.get_or_insert(self.at - start);
             added += hunk.added;
             removed += hunk.removed;
-            self.advance(hunk.len, hunk.lines);
+            self.advance(hunk.raw.len(), hunk.lines);
         }
         self.skip_to_section();
         let raw = &self.bytes[start..self.at];

@@ -1,6 +1,7 @@
 //! Diffs by hand, for what git rarely prints, and diffs by git, for all that it does.
 
 mod by_git;
+pub(crate) mod repository;
 
 use rstest::rstest;
 
@@ -143,7 +144,7 @@ fn lines_of_a_hunk_may_look_like_headers() {
     assert_eq!(diff.sections.len(), 1);
     let section = &diff.sections[0];
     assert_eq!((section.added, section.removed), (4, 4));
-    let hunks: Vec<&[u8]> = section.hunks().collect();
+    let hunks: Vec<&[u8]> = section.hunks().map(|hunk| hunk.raw).collect();
     assert_eq!(hunks.len(), 2);
     assert!(hunks[1].starts_with(b"@@ -10 +10 @@\n"));
     assert!(section.raw.ends_with(&hunks.concat()));
@@ -298,7 +299,7 @@ mod properties {
                     let alone = Diff::parse(section.raw).unwrap();
                     prop_assert_eq!(alone.sections.as_slice(), std::slice::from_ref(section));
                     let counted = section.hunks().fold((0, 0), |(added, removed), hunk| {
-                        let lines = |sign| hunk.split(|byte| *byte == b'\n').filter(|line| line.first() == Some(&sign)).count() as u64;
+                        let lines = |sign| hunk.raw.split(|byte| *byte == b'\n').filter(|line| line.first() == Some(&sign)).count() as u64;
                         (added + lines(b'+'), removed + lines(b'-'))
                     });
                     prop_assert_eq!(counted, (section.added, section.removed));

@@ -16,7 +16,7 @@ fn limits() -> CallLimits {
 }
 
 async fn run(core: &str, limits: CallLimits) -> Result<(), Failure> {
-    let component = fixture::component(core).await;
+    let component = fixture::component(core);
     let heard = Arc::new(Heard::default());
     // Spawned, as every call is: the future must be free to move between threads.
     let result = tokio::spawn(async move {

@@ -173,7 +173,7 @@ async fn dropping_it_ends_it(#[case] arguments: &str) {
 
 #[tokio::test]
 async fn a_component_that_is_no_command_is_told_so() {
-    let component = fixture::component(r#"(func (export "run"))"#).await;
+    let component = fixture::component(r#"(func (export "run"))"#);
     let (sender, _receiver) = mpsc::channel(1);
     let failure = component.run(command(""), sender).await.unwrap_err();
     assert_snapshot!(failure, @"guest failed: it does not fit this host: it does not export `wasi:cli/run`, so it is no command; it exports run");

@@ -100,3 +100,32 @@ async fn what_is_missing_is_named(#[case] component: &str, #[case] expected: &st
     assert!(matches!(error, LoadError::Link(_)), "{error:?}");
     assert_eq!(error.to_string(), expected);
 }
+
+#[rstest]
+#[case::nothing(
+    "(component)",
+    "it has no hook and is no command: this host calls capstan:plugin/policy@0.1.0, capstan:plugin/workspace@0.1.0, capstan:plugin/output@0.1.0, capstan:plugin/diff@0.1.0, and runs what exports wasi:cli/run; it exports nothing"
+)]
+#[case::another_line(
+    r#"(component (instance $i) (export "capstan:plugin/policy@0.9.0" (instance $i)))"#,
+    "it exports capstan:plugin/policy@0.9.0; this host calls capstan:plugin/policy@0.1.0: build it for 0.1.0, or use a version of capstan for it"
+)]
+#[case::half_a_hook(
+    r#"(component (instance $i) (export "capstan:plugin/policy@0.1.3" (instance $i)))"#,
+    "it exports capstan:plugin/policy@0.1.0 without the function check-job: build it with the bindings of 0.1.0"
+)]
+#[case::another_type(
+    r#"(component
+        (core module $m (func (export "f") (result i32) (i32.const 0)))
+        (core instance $i (instantiate $m))
+        (func $f (result u32) (canon lift (core func $i "f")))
+        (instance $diff (export "declare" (func $f)))
+        (export "capstan:plugin/diff@0.1.0" (instance $diff)))"#,
+    "its function declare of capstan:plugin/diff@0.1.0 has another type than the contract (expected `enum` found `u32`): build it with the bindings of 0.1.0"
+)]
+#[tokio::test]
+async fn hooks_that_are_not_whole_are_refused(#[case] component: &str, #[case] expected: &str) {
+    let error = error_of(&bytes(component)).await;
+    assert!(matches!(error, LoadError::Link(_)), "{error:?}");
+    assert_eq!(error.to_string(), expected);
+}

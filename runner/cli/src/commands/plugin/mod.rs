@@ -1,5 +1,20 @@
 //! `capstan plugin`: what authors of plugins use. One file per command.
 
+mod anatomy;
+mod bench;
+mod build;
+mod capability;
+mod component;
+mod fixture;
+mod inspect;
+mod manifest;
+mod measure;
+mod new;
+mod starters;
+mod test;
+mod unified;
+mod wit;
+
 use std::path::Path;
 
 use crate::args::plugin::Plugin;
@@ -13,10 +28,10 @@ pub(super) async fn run(
     environment: &Environment,
 ) -> Result<Exit, Failed> {
     match command {
-        Plugin::New(args) => todo!("{args:?}"),
-        Plugin::Build(args) => todo!("{args:?}"),
-        Plugin::Test(args) => todo!("{args:?}"),
-        Plugin::Inspect(args) => todo!("{args:?}"),
-        Plugin::Bench(args) => todo!("{args:?} {config_file:?} {environment:?}"),
+        Plugin::New(args) => new::run(&args),
+        Plugin::Build(args) => build::run(&args, config_file, environment).await,
+        Plugin::Test(args) => test::run(&args, config_file, environment).await,
+        Plugin::Inspect(args) => inspect::run(&args, config_file, environment).await,
+        Plugin::Bench(args) => bench::run(&args, config_file, environment).await,
     }
 }
