@@ -81,7 +81,7 @@ pub(crate) enum Language {
     Rust,
     /// Python, with componentize-py.
     Python,
-    /// JavaScript, with jco.
+    /// JavaScript, with componentize-js.
     #[value(alias = "javascript")]
     Js,
     /// C, with clang and wasi-libc.
@@ -118,7 +118,7 @@ pub(crate) struct Build {
     #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) directory: PathBuf,
 
-    /// Gets missing tools of the language into DIR/.tools: componentize-py or jco.
+    /// Gets missing tools of the language into DIR/.tools: componentize-py or componentize-js.
     #[arg(long)]
     pub(crate) install: bool,
 }
