@@ -40,10 +40,11 @@ pub(crate) async fn call<R>(
     body: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<Result<R, Ending>>,
 ) -> Result<R, Failure> {
     let mut live = Live::new(component.clone(), caller, surroundings, limits, call)?;
-    let answer = live.call(call, body).await?;
+    let result = live.call(call, body).await;
+    // Whatever it made of a write that failed.
     match live.exceeded() {
         Some(ending) => Err(live.failure(ending)),
-        None => Ok(answer),
+        None => result,
     }
 }
 

@@ -164,20 +164,29 @@ impl Ending {
             Some(trap) => Self::Trap {
                 reason: in_functions(explain(*trap), error),
             },
-            // The error has no type of its own.
-            None if error
-                .root_cause()
-                .to_string()
-                .contains("allocated for hostcalls") =>
-            {
-                Self::TooMuch {
-                    what: "sent more bytes at once than it may",
-                    limit: limits.transfer as u64,
-                }
+            None => Self::of_engine(error, limits),
+        }
+    }
+}
+
+impl Ending {
+    /// What an error means that has no type of its own.
+    fn of_engine(error: &wasmtime::Error, limits: &CallLimits) -> Self {
+        let reason = error.root_cause().to_string();
+        if reason.contains("allocated for hostcalls") {
+            Self::TooMuch {
+                what: "sent more bytes at once than it may",
+                limit: limits.transfer as u64,
             }
-            None => Self::Trap {
-                reason: in_functions(error.root_cause().to_string(), error),
-            },
+        } else if reason.contains("handle limit exceeded") {
+            Self::TooMuch {
+                what: "holds more handles than it may",
+                limit: limits.handles as u64,
+            }
+        } else {
+            Self::Trap {
+                reason: in_functions(reason, error),
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::digest::Digest;
-use crate::source::Source;
+use crate::source::{Source, SourceError};
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
@@ -28,7 +28,7 @@ const LIMIT: u64 = 4 << 20;
 /// The content of a lock file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
-    /// By source, as it shows itself.
+    /// By source, as it shows itself. Files are not locked: they are the operator's own.
     pub entries: BTreeMap<String, Locked>,
 }
 
@@ -188,10 +188,16 @@ impl Lock {
         for item in file.plugins {
             let at = item.source.span().start;
             let source = item.source.into_inner();
-            let shown = source
-                .parse::<Source>()
-                .map_err(|error| wrong(at, error.to_string()))?
-                .to_string();
+            let parsed: Source = source
+                .parse()
+                .map_err(|error: SourceError| wrong(at, error.to_string()))?;
+            if !parsed.is_remote() {
+                let message = format!(
+                    "{source} is a file, and only what comes from elsewhere is locked; pin a file with `digest` in capstan.toml"
+                );
+                return Err(wrong(at, message));
+            }
+            let shown = parsed.to_string();
             let locked = Locked {
                 digest: digest(&item.digest)?,
                 manifest: item.manifest.as_ref().map(digest).transpose()?,
@@ -360,9 +366,10 @@ mod tests {
 
     fn lock() -> Lock {
         let mut lock = Lock::default();
-        let mut file = Locked::of(&inspection(&[], true, &[]), Digest::of(b"y"), None);
-        file.api = None;
-        lock.entries.insert("./tool.wasm".to_owned(), file);
+        let mut step = Locked::of(&inspection(&[], true, &[]), Digest::of(b"y"), None);
+        step.api = None;
+        let source = "https://example.com/tool.wasm".to_owned();
+        lock.entries.insert(source, step);
         let source = "oci://ghcr.io/acme/x:1".to_owned();
         lock.entries.insert(source, locked());
         lock
@@ -381,7 +388,7 @@ mod tests {
         version = 1
 
         [[plugin]]
-        source = "./tool.wasm"
+        source = "https://example.com/tool.wasm"
         digest = "sha256:a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa"
         hooks = ["command"]
         imports = []
@@ -426,12 +433,16 @@ mod tests {
         "l, line 2: missing field `digest`"
     )]
     #[case(
-        "version = 1\n[[plugin]]\nsource = 'a'\ndigest = 'b'\n",
+        "version = 1\n[[plugin]]\nsource = 'oci://a.b/c'\ndigest = 'b'\n",
         "l, line 4: \"b\" is not a digest"
     )]
     #[case(
         "version = 1\n[[plugin]]\nsource = 'ftp://a'\ndigest = 'b'\n",
         "l, line 3: ftp:// is no place"
+    )]
+    #[case(
+        "version = 1\n[[plugin]]\nsource = './a'\ndigest = 'b'\n",
+        "l, line 3: ./a is a file, and only"
     )]
     fn mistakes_are_told_with_their_line(#[case] text: &str, #[case] expected: &str) {
         let error = Lock::parse(text, Path::new("l")).unwrap_err().to_string();

@@ -55,8 +55,13 @@ impl Resolver {
         let locked = self.lock.get(source).map(|locked| &locked.digest);
         let pinned = configured.as_ref().or(locked);
         let bytes = match (source, pinned) {
-            (Source::Path(path), _) => self.read(&directory.join(path), source, pinned)?,
+            (Source::Path(path), _) => read(&directory.join(path), source, pinned)?,
             (_, Some(pinned)) => self.stored(source, pinned).await?,
+            // The digest of a manifest pins what the manifest names.
+            (Source::Oci(reference), None) if reference.digest.is_some() => {
+                let fetched = self.fetcher.fetch(source, &self.store).await?;
+                self.stored(source, &fetched.digest).await?
+            }
             (_, None) => {
                 return Err(StoreError::configuration(format!(
                     "{source} is not locked: {} does not say which bytes it stands for",
@@ -69,43 +74,6 @@ impl Resolver {
         };
         let digest = Digest::of(&bytes).to_string();
         Ok(Resolved { bytes, digest })
-    }
-
-    /// The bytes of a file.
-    fn read(
-        &self,
-        path: &Path,
-        source: &Source,
-        pinned: Option<&Digest>,
-    ) -> Result<Vec<u8>, StoreError> {
-        let bytes = read_limited(path)
-            .map_err(|error| {
-                let failure = StoreError::configuration(error.to_string());
-                match Reference::parse(&source.to_string()) {
-                    Some(reference)
-                        if error.kind() == ErrorKind::NotFound && reference.has_registry() =>
-                    {
-                        failure.hint(format!("for a registry write oci://{source}"))
-                    }
-                    _ => failure,
-                }
-            })?
-            .ok_or_else(|| {
-                let mut error = too_large();
-                error.message = format!("{}: {}", path.display(), error.message);
-                error
-            })?;
-        let actual = Digest::of(&bytes);
-        match pinned {
-            Some(pinned) if *pinned != actual => Err(StoreError::configuration(format!(
-                "{} has changed: it is {actual}, and {pinned} is what was accepted",
-                path.display()
-            ))
-            .hint(format!(
-                "if that is as it should be, accept it with `capstan plugin pull {source}`, and correct the digest in capstan.toml if there is one"
-            ))),
-            _ => Ok(bytes),
-        }
     }
 
     /// The bytes with this digest, from the store if they are there.
@@ -132,5 +100,35 @@ impl Resolver {
             ))
             .hint("check the disk")
         })
+    }
+}
+
+/// The bytes of a file.
+fn read(path: &Path, source: &Source, pinned: Option<&Digest>) -> Result<Vec<u8>, StoreError> {
+    let bytes = read_limited(path)
+        .map_err(|error| {
+            let failure = StoreError::configuration(error.to_string());
+            match Reference::parse(&source.to_string()) {
+                Some(reference)
+                    if error.kind() == ErrorKind::NotFound && reference.has_registry() =>
+                {
+                    failure.hint(format!("for a registry write oci://{source}"))
+                }
+                _ => failure,
+            }
+        })?
+        .ok_or_else(|| {
+            let mut error = too_large();
+            error.message = format!("{}: {}", path.display(), error.message);
+            error
+        })?;
+    let actual = Digest::of(&bytes);
+    match pinned {
+        Some(pinned) if *pinned != actual => Err(StoreError::configuration(format!(
+            "{} has changed: it is {actual}, and the configuration wants {pinned}",
+            path.display()
+        ))
+        .hint("if that is as it should be, correct the digest in capstan.toml")),
+        _ => Ok(bytes),
     }
 }

@@ -145,6 +145,7 @@ impl Filter {
             })
             .await?;
         self.take_out(&answer, into)
+            .map_err(|ending| self.live.failure(ending))
     }
 
     async fn hand_in(&mut self, chunk: &[u8], into: &mut Vec<u8>) -> Result<(), Failure> {
@@ -167,16 +168,17 @@ impl Filter {
             })
             .await?;
         self.take_out(&answer, into)
+            .map_err(|ending| self.live.failure(ending))
     }
 
-    fn take_out(&mut self, answer: &[u8], into: &mut Vec<u8>) -> Result<(), Failure> {
+    fn take_out(&mut self, answer: &[u8], into: &mut Vec<u8>) -> Result<(), Ending> {
         self.given += answer.len() as u64;
         let limit = self.taken.saturating_mul(2).saturating_add(GROWTH);
         if self.given > limit {
-            return Err(self.live.failure(Ending::TooMuch {
+            return Err(Ending::TooMuch {
                 what: "gave more bytes than twice what it was given and 1 MiB",
                 limit,
-            }));
+            });
         }
         into.extend_from_slice(answer);
         Ok(())

@@ -44,18 +44,30 @@ async fn messages_beyond_the_limit_are_counted_and_dropped() {
     assert!((60_000..=70_000).contains(&bytes), "{bytes} bytes");
     let (_, level, last) = messages.last().unwrap();
     assert_eq!(*level, Level::Warn);
-    insta::assert_snapshot!(last, @"");
+    insta::assert_snapshot!(last, @"957528 more bytes of messages were dropped");
 }
 
 #[tokio::test]
 async fn configuration() {
     let config = r#"{"do": "config", "text": "as it is", "number": 1.5, "list": [1, "a"]}"#;
-    insta::assert_snapshot!(seen(config).await, @"");
+    insta::assert_snapshot!(seen(config).await, @r#"{"do": "config", "text": "as it is", "number": 1.5, "list": [1, "a"]} [Some("as it is"), Some("1.5"), Some("[1,\"a\"]"), None]"#);
 }
 
 #[tokio::test]
 async fn scratch_has_a_quota() {
-    insta::assert_snapshot!(seen(r#"{"do": "scratch"}"#).await, @"");
+    insta::assert_snapshot!(seen(r#"{"do": "scratch"}"#).await, @r#"
+    Err("key")
+    Err("key")
+    Ok(())
+    Err("quota")
+    Ok(())
+    Err("quota")
+    Ok(())
+    Ok(())
+    ["a", "b"]
+    Some([115, 109, 97, 108, 108])
+    None
+    "#);
 }
 
 #[tokio::test]
@@ -72,7 +84,7 @@ async fn scratch_lasts_as_long_as_the_job() {
 
 #[tokio::test]
 async fn the_world_is_what_was_granted() {
-    insta::assert_snapshot!(seen(r#"{"do": "look-around"}"#).await, @"");
+    insta::assert_snapshot!(seen(r#"{"do": "look-around"}"#).await, @"environment [] root false passwd false work false network false");
     let settings = Settings {
         grants: Grants {
             env: vec!["GRANTED".into(), "UNSET".into()],
@@ -81,5 +93,5 @@ async fn the_world_is_what_was_granted() {
         ..Settings::default()
     };
     let (session, _) = settings.session(r#"{"do": "look-around"}"#).await;
-    insta::assert_snapshot!(session.check_job().await.unwrap_err().ending, @"");
+    insta::assert_snapshot!(session.check_job().await.unwrap_err().ending, @r#"environment [("GRANTED", "value of GRANTED")] root false passwd false work false network false (seen)"#);
 }

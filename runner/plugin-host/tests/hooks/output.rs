@@ -44,13 +44,13 @@ async fn a_value_must_be_json() {
         .derive_outputs(&step(), b"{", b"1")
         .await
         .unwrap_err();
-    insta::assert_snapshot!(failure, @"");
+    insta::assert_snapshot!(failure, @"the plugin tester failed in output.derive-outputs: its answer is not allowed: the output `stdout` is not JSON text: EOF while parsing an object at line 1 column 1");
     let deep = "[".repeat(100_000);
     let failure = session
         .derive_outputs(&step(), deep.as_bytes(), b"1")
         .await
         .unwrap_err();
-    insta::assert_snapshot!(failure.ending, @"");
+    insta::assert_snapshot!(failure.ending, @"its answer is not allowed: the output `stdout` is not JSON text: recursion limit exceeded at line 1 column 128");
 }
 
 #[tokio::test]
@@ -59,5 +59,5 @@ async fn an_output_must_have_a_name() {
         .await
         .derive_outputs(&step(), b"", b"")
         .await;
-    insta::assert_snapshot!(failure.unwrap_err().ending, @"");
+    insta::assert_snapshot!(failure.unwrap_err().ending, @"its answer is not allowed: an output has no name");
 }

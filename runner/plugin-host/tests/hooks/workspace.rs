@@ -48,7 +48,7 @@ async fn gits_files_are_not_there() {
     let workspace = workspace();
     let session = with(Access::Write, r#"{"do": "list"}"#).await;
     let failure = session.prepare(workspace.path()).await.unwrap_err();
-    insta::assert_snapshot!(failure.ending, @"");
+    insta::assert_snapshot!(failure.ending, @"file link linked sub (seen)");
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_workspace_to_read_is_not_written() {
     let workspace = workspace();
     let session = with(Access::Read, r#"{"do": "write"}"#).await;
     let failure = session.prepare(workspace.path()).await.unwrap_err();
-    insta::assert_snapshot!(failure.ending, @"");
+    insta::assert_snapshot!(failure.ending, @"Operation not permitted (os error 63) (io)");
     assert!(!workspace.path().join("made").exists());
 }
 
@@ -64,7 +64,7 @@ async fn a_workspace_to_read_is_not_written() {
 async fn a_workspace_that_was_not_granted_is_not_shown() {
     let session = with(Access::None, r#"{"do": "list"}"#).await;
     let failure = session.prepare(workspace().path()).await.unwrap_err();
-    insta::assert_snapshot!(failure, @"");
+    insta::assert_snapshot!(failure, @r#"the plugin tester failed in workspace.prepare: it has a hook for preparing workspaces and must not see any: give it `grants = { workspace = "write" }`, or take it out"#);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn no_more_is_written_than_the_quota() {
     let workspace = workspace();
     let session = with(Access::Write, r#"{"do": "fill"}"#).await;
     let failure = session.prepare(workspace.path()).await.unwrap_err();
-    insta::assert_snapshot!(failure.ending, @"");
+    insta::assert_snapshot!(failure.ending, @"it wrote more bytes to files than it may, more than its 1073741824");
 }
 
 async fn set_executable(workspace: &Path, access: Access, paths: &str) -> Result<(), Failure> {
@@ -137,6 +137,6 @@ async fn nothing_becomes_executable_in_a_workspace_to_read() {
     let failure = set_executable(workspace.path(), Access::Read, "file")
         .await
         .unwrap_err();
-    insta::assert_snapshot!(failure.ending, @"");
+    insta::assert_snapshot!(failure.ending, @r#"changing whether "file" is executable: read-only filesystem or storage medium (io)"#);
     assert_eq!(mode(&workspace.path().join("file")), 0o640);
 }

@@ -73,12 +73,9 @@ async fn a_path_is_read_where_it_is_and_checked_where_it_is_pinned() {
     assert_eq!(changed.class, Class::Configuration);
     let place = here.display().to_string();
     assert_snapshot!(told(&changed).replace(&place, "<here>"), @"
-    <here>/x.wasm has changed: it is sha256:6985ca1f4daa5a584a28eae043a239cb96689af1337ea13afb63e00c2bf512fa, and sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa is what was accepted
-    hint: if that is as it should be, accept it with `capstan plugin pull x.wasm`, and correct the digest in capstan.toml if there is one
+    <here>/x.wasm has changed: it is sha256:6985ca1f4daa5a584a28eae043a239cb96689af1337ea13afb63e00c2bf512fa, and the configuration wants sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa
+    hint: if that is as it should be, correct the digest in capstan.toml
     ");
-    let locked = resolver(&bench, &[("./x.wasm", b"other")]);
-    assert!(resolve(&locked, "./x.wasm", None, here).await.is_err());
-
     let missing = resolve(&free, "ghcr.io/acme/x:1", None, here).await;
     assert_snapshot!(told(&missing.unwrap_err()).replace(&place, "<here>"), @"
     failed to open file `<here>/ghcr.io/acme/x:1`: No such file or directory (os error 2)
@@ -193,4 +190,25 @@ async fn what_was_replaced_at_its_source_is_not_run() {
     fetching oci://127.0.0.1:<port>/acme/x:1: http://127.0.0.1:<port>/v2/acme/x/blobs/sha256:6985ca1f4daa5a584a28eae043a239cb96689af1337ea13afb63e00c2bf512fa answered 404 Not Found: blob unknown
     hint: check the name and the tag; if it is private, sign in with `docker login 127.0.0.1:<port>`
     ");
+}
+
+#[tokio::test]
+async fn the_digest_of_a_manifest_pins_without_a_lock() {
+    let digest = Digest::of(b"component").to_string();
+    let layer = json!({"mediaType": "application/wasm", "digest": digest, "size": 9});
+    let manifest = json!({ "layers": [layer] }).to_string();
+    let pin = Digest::of(manifest.as_bytes());
+    let server = Server::new(move |request| match request.line.contains("/manifests/") {
+        true => Answer::ok(manifest.clone()),
+        false => Answer::ok("component"),
+    })
+    .await;
+    let bench = Bench::new();
+    let source = format!("oci://{}/acme/x:1@{pin}", server.address);
+    let bytes = resolve(&resolver(&bench, &[]), &source, None, Path::new("/")).await;
+    assert_eq!(bytes.unwrap(), b"component");
+    let other = Digest::of(b"other");
+    let source = format!("oci://{}/acme/x:1@{other}", server.address);
+    let error = resolve(&resolver(&bench, &[]), &source, None, Path::new("/")).await;
+    assert!(error.unwrap_err().message.contains("gave a manifest"));
 }

@@ -98,14 +98,38 @@ fn look_around() -> String {
 
 fn fill_scratch() -> String {
     let mut seen = Vec::new();
-    seen.push(format!("{:?}", scratch::set("", b"x")));
-    seen.push(format!("{:?}", scratch::set(&"k".repeat(257), b"x")));
-    seen.push(format!("{:?}", scratch::set(&"k".repeat(256), b"x")));
-    seen.push(format!("{:?}", scratch::set("large", &vec![0; 1024 * 1024])));
-    seen.push(format!("{:?}", scratch::set("b", &vec![0; 600 * 1024])));
-    seen.push(format!("{:?}", scratch::set("a", &vec![0; 600 * 1024])));
-    seen.push(format!("{:?}", scratch::set("b", b"small")));
-    seen.push(format!("{:?}", scratch::set("a", &vec![0; 600 * 1024])));
+    seen.push(format!(
+        "{:?}",
+        scratch::set("", b"x").map_err(|error| error.name())
+    ));
+    seen.push(format!(
+        "{:?}",
+        scratch::set(&"k".repeat(257), b"x").map_err(|error| error.name())
+    ));
+    seen.push(format!(
+        "{:?}",
+        scratch::set(&"k".repeat(256), b"x").map_err(|error| error.name())
+    ));
+    seen.push(format!(
+        "{:?}",
+        scratch::set("large", &vec![0; 1024 * 1024]).map_err(|error| error.name())
+    ));
+    seen.push(format!(
+        "{:?}",
+        scratch::set("b", &vec![0; 600 * 1024]).map_err(|error| error.name())
+    ));
+    seen.push(format!(
+        "{:?}",
+        scratch::set("a", &vec![0; 600 * 1024]).map_err(|error| error.name())
+    ));
+    seen.push(format!(
+        "{:?}",
+        scratch::set("b", b"small").map_err(|error| error.name())
+    ));
+    seen.push(format!(
+        "{:?}",
+        scratch::set("a", &vec![0; 600 * 1024]).map_err(|error| error.name())
+    ));
     scratch::delete(&"k".repeat(256));
     scratch::delete("never there");
     seen.push(format!("{:?}", scratch::keys()));
