@@ -105,7 +105,7 @@ fn starters_in_c() {
 
 #[test]
 fn starters_in_javascript() {
-    if !has_tools("JavaScript", "CAPSTAN_TEST_JAVASCRIPT", "componentize-qjs") {
+    if !has_tools("JavaScript", "CAPSTAN_TEST_JAVASCRIPT", "componentize-js") {
         return;
     }
     let world = World::new();
@@ -130,14 +130,84 @@ fn starters_in_python() {
 fn new_says_what_is_next() {
     let world = World::new();
     let new = |arguments: &[&str]| world.capstan(["plugin", "new"]).args(arguments).run();
-    insta::assert_snapshot!(new(&["rules", "--lang", "c", "--hook", "policy"]), @"");
-    insta::assert_snapshot!(world.files("rules").join("\n"), @"");
-    insta::assert_snapshot!(new(&["rules", "--lang", "c", "--hook", "policy"]), @"");
-    insta::assert_snapshot!(new(&["Rules!", "--lang", "c", "--hook", "policy"]), @"");
-    insta::assert_snapshot!(new(&["x", "--lang", "phyton", "--hook", "policy"]), @"");
-    insta::assert_snapshot!(new(&["x", "--lang", "c", "--hook", "polcy"]), @"");
-    insta::assert_snapshot!(new(&["x", "--lang", "c", "--hook", "diff", "--sdk", "."]), @"");
-    insta::assert_snapshot!(new(&["x", "--lang", "rust", "--hook", "diff", "--sdk", "."]), @"");
+    insta::assert_snapshot!(new(&["rules", "--lang", "c", "--hook", "policy"]), @"
+    --- stdout
+    wrote rules: a plugin for the policy hook, in C
+
+      cd rules
+      capstan plugin build    # with clang and wasi-libc
+      capstan plugin test     # runs it on fixtures/
+
+    README.md says what is where.
+    --- exit 0
+    ");
+    insta::assert_snapshot!(world.files("rules").join("\n"), @"
+    .gitignore
+    README.md
+    bindings/plugin.c
+    bindings/plugin.h
+    capstan-plugin.toml
+    fixtures/right-registry/expected.json
+    fixtures/right-registry/fixture.json
+    fixtures/wrong-registry/expected.json
+    fixtures/wrong-registry/fixture.json
+    plugin.c
+    wit/changes.wit
+    wit/config.wit
+    wit/diff.wit
+    wit/files.wit
+    wit/job.wit
+    wit/log.wit
+    wit/output.wit
+    wit/policy.wit
+    wit/scratch.wit
+    wit/step.wit
+    wit/types.wit
+    wit/workspace.wit
+    wit/world.wit
+    ");
+    insta::assert_snapshot!(new(&["rules", "--lang", "c", "--hook", "policy"]), @"
+    --- stderr
+    error: rules exists and is not empty
+    hint: choose another directory with --dir
+    --- exit 2
+    ");
+    insta::assert_snapshot!(new(&["Rules!", "--lang", "c", "--hook", "policy"]), @r#"
+    --- stderr
+    error: "Rules!" cannot be a plugin's name: lower-case letters, digits and hyphens, a letter first, no hyphen at the end, at most 64 characters
+    --- exit 2
+    "#);
+    insta::assert_snapshot!(new(&["x", "--lang", "phyton", "--hook", "policy"]), @"
+    --- stderr
+    error: invalid value 'phyton' for '--lang <LANG>'
+      [possible values: rust, python, js, c]
+
+      tip: a similar value exists: 'python'
+
+    For more information, try '--help'.
+    --- exit 2
+    ");
+    insta::assert_snapshot!(new(&["x", "--lang", "c", "--hook", "polcy"]), @"
+    --- stderr
+    error: invalid value 'polcy' for '--hook <HOOK>'
+      [possible values: policy, workspace, output, diff]
+
+      tip: a similar value exists: 'policy'
+
+    For more information, try '--help'.
+    --- exit 2
+    ");
+    insta::assert_snapshot!(new(&["x", "--lang", "c", "--hook", "diff", "--sdk", "."]), @"
+    --- stderr
+    error: --sdk is for plugins in Rust
+    --- exit 2
+    ");
+    insta::assert_snapshot!(new(&["x", "--lang", "rust", "--hook", "diff", "--sdk", "."]), @"
+    --- stderr
+    error: . is not the SDK
+    hint: name plugins/sdk of a checkout of Capstan
+    --- exit 2
+    ");
     assert!(!world.work().join("x").exists());
 }
 
@@ -179,11 +249,36 @@ fn missing_tools_are_named() {
             .env("PATH", "/nowhere")
             .run()
     };
-    insta::assert_snapshot!(build("rust"), @"");
-    insta::assert_snapshot!(build("python"), @"");
-    insta::assert_snapshot!(build("js"), @"");
-    insta::assert_snapshot!(build("c"), @"");
-    insta::assert_snapshot!(build("."), @"");
+    insta::assert_snapshot!(build("rust"), @"
+    --- stderr
+    error: building a Rust plugin needs cargo, which is not in the PATH
+    hint: install Rust: https://rustup.rs
+    --- exit 3
+    ");
+    insta::assert_snapshot!(build("python"), @"
+    --- stderr
+    error: building a Python plugin needs Python 3.10 or newer
+    hint: install Python, then run `capstan plugin build --install`
+    --- exit 3
+    ");
+    insta::assert_snapshot!(build("js"), @"
+    --- stderr
+    error: building a JavaScript plugin needs Node.js 20 or newer, with npm
+    hint: install Node.js, then run `capstan plugin build --install`
+    --- exit 3
+    ");
+    insta::assert_snapshot!(build("c"), @"
+    --- stderr
+    error: building a C plugin needs clang
+    hint: on Debian and Ubuntu run `apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32` (14 stands for clang's version); elsewhere unpack https://github.com/WebAssembly/wasi-sdk and set WASI_SDK_PATH
+    --- exit 3
+    ");
+    insta::assert_snapshot!(build("."), @"
+    --- stderr
+    error: there is no capstan-plugin.toml in this directory
+    hint: name the plugin's directory, or make a plugin with `capstan plugin new`
+    --- exit 2
+    ");
 }
 
 /// A component with every hook, which needs no tools.
@@ -206,7 +301,35 @@ fn inspect_tells_what_a_component_may_do() {
     let text = output
         .to_string()
         .replace(root().to_str().unwrap(), "$ROOT");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    --- stdout
+    $ROOT/tests/frozen/0.1.0/every-hook.wasm: a plugin with the hooks diff, output, policy and workspace
+      digest    sha256:<digest>
+      size      155 KiB
+      contract  capstan:plugin@0.1.0
+      made by   C11, Rust, clang 21.1.4-wasi-sdk, rustc 1.95.0, wit-bindgen-c 0.51.0, wit-bindgen-rust 0.45.0, wit-component 0.244.0, wit-component 0.245.1
+      limits    diff: memory 256 MiB, cpu <time>, wall <time>
+      limits    output: memory 128 MiB, cpu <time>, wall <time>
+      limits    policy: memory 64 MiB, cpu <time>, wall <time>
+      limits    workspace: memory 512 MiB, cpu <time>, wall <time>
+
+    What it imports, and so can do:
+      ✓ looks at the diff
+      ✓ reads its configuration
+      ✓ looks at the job and its steps
+      ✓ writes to the log
+      ✓ keeps values from one call to the next of a job
+      ✓ ends early
+      ✓ prints; for hooks, to the log
+      ✓ reads standard input, which is empty for hooks
+      ✓ asks whether it has a terminal, which it has not
+      ✓ looks at the clock
+      ✓ waits for and moves bytes
+      ! makes files of the workspace executable: nothing, unless grants = { workspace = "write" }
+      ! reads environment variables: nothing, unless grants = { env = [NAMES] }
+      ! reads and writes files it is given: nothing, unless grants = { workspace = "read" or "write" }
+    --- exit 0
+    "#);
 
     let output = on(&world, "inspect", &frozen(), &["--format", "json"]);
     output.assert_code(0);
@@ -226,9 +349,30 @@ fn inspect_says_why_something_does_not_run() {
     world.write("cut.wasm", &whole[..whole.len() / 2]);
     world.write("text.wasm", "(component)");
     let inspect = |name: &str| on(&world, "inspect", Path::new(name), &[]);
-    insta::assert_snapshot!(inspect("module.wasm"), @"");
-    insta::assert_snapshot!(inspect("text.wasm"), @"");
-    insta::assert_snapshot!(inspect("missing.wasm"), @"");
+    insta::assert_snapshot!(inspect("module.wasm"), @"
+    --- stdout
+    module.wasm: a core module, not a component
+      digest    sha256:<digest>
+      size      8 B
+
+    It does not run here: it is a core module and not a component: build it for wasm32-wasip2, or make a component of it with `wasm-tools component new`
+    --- exit 1
+    ");
+    insta::assert_snapshot!(inspect("text.wasm"), @"
+    --- stdout
+    text.wasm: not WebAssembly
+      digest    sha256:<digest>
+      size      11 B
+
+    It does not run here: it is WebAssembly as text: make it binary with `wasm-tools parse`
+    --- exit 1
+    ");
+    insta::assert_snapshot!(inspect("missing.wasm"), @"
+    --- stderr
+    error: missing.wasm does not exist
+    hint: name a component, or a directory with a capstan-plugin.toml
+    --- exit 2
+    ");
     let cut = inspect("cut.wasm");
     cut.assert_code(1);
     assert!(cut.stdout().contains("It does not run here:"), "{cut}");
@@ -312,10 +456,117 @@ fn fixtures_are_compared_and_updated() {
         let arguments = [&["--fixtures", "cases"], arguments].concat();
         on(&world, "test", &frozen(), &arguments)
     };
-    insta::assert_snapshot!(test(&[]), @"");
-    insta::assert_snapshot!(test(&["--update"]), @"");
-    insta::assert_snapshot!(world.read("cases/fresh/expected.json"), @"");
-    insta::assert_snapshot!(test(&["--twice"]), @"");
+    // It says a lot.
+    let all = test(&[]).to_string();
+    let said =
+        regex_lite::Regex::new(r"\n    (trace|debug|info|warn|error): .*").expect("it is one");
+    assert!(said.find_iter(&all).count() > 50, "{all}");
+    insta::assert_snapshot!(said.replace_all(&all, ""), @r#"
+    --- stdout
+    ✓ crashes policy.check-job (<time>)
+    ✗ filters output.filter
+      expected
+        --- expected
+        +++ actual
+        @@ -1,2 +1,3 @@
+         > one
+         > two
+        +> end
+      it said
+    ✗ fresh policy.check-step
+      expected.json
+        nothing is expected yet: write it, or run `capstan plugin test --update`
+      it said
+    ✓ keeps policy.check-job (<time>)
+    ✗ prepares workspace.prepare
+      expected-workspace/prepared.sh
+        a file is expected, an executable file is there
+      it said
+    ✗ refuses policy.check-job
+      expected.json
+        --- expected
+        +++ actual
+        @@ -6,7 +6,7 @@
+                 "check-job"
+               ]
+             ],
+        -    "reason": "check-job was told to refuse",
+        +    "reason": "check-job was asked to refuse",
+             "rule": "asked-to"
+           }
+         }
+      it said
+    ✓ unchanged diff.process (<time>)
+    7 fixtures: 3 passed, 4 failed
+    --- exit 1
+    "#);
+    insta::assert_snapshot!(test(&["--update"]), @"
+    --- stdout
+    ✓ crashes policy.check-job (<time>)
+    ✓ filters output.filter, updated (<time>)
+    ✓ fresh policy.check-step, updated (<time>)
+    ✓ keeps policy.check-job (<time>)
+    ✓ prepares workspace.prepare, updated (<time>)
+    ✓ refuses policy.check-job, updated (<time>)
+    ✓ unchanged diff.process (<time>)
+    7 fixtures: 7 passed, 0 failed
+    --- exit 0
+    ");
+    insta::assert_snapshot!(world.read("cases/fresh/expected.json"), @r#"
+    {
+      "change": [
+        {
+          "set-image": "amended:1"
+        },
+        {
+          "set-environment": {
+            "name": "ADDED",
+            "value": "yes"
+          }
+        },
+        {
+          "remove-environment": "REMOVED"
+        },
+        {
+          "add-mount": {
+            "read-only": true,
+            "source": "/source",
+            "target": "/target"
+          }
+        },
+        {
+          "remove-mount": "/removed"
+        },
+        {
+          "set-network": "none"
+        },
+        {
+          "set-memory": 64
+        },
+        {
+          "set-cpus": 500
+        },
+        {
+          "set-pids": 32
+        },
+        {
+          "set-timeout": 60
+        }
+      ]
+    }
+    "#);
+    insta::assert_snapshot!(test(&["--twice"]), @"
+    --- stdout
+    ✓ crashes policy.check-job (<time>)
+    ✓ filters output.filter (<time>)
+    ✓ fresh policy.check-step (<time>)
+    ✓ keeps policy.check-job (<time>)
+    ✓ prepares workspace.prepare (<time>)
+    ✓ refuses policy.check-job (<time>)
+    ✓ unchanged diff.process (<time>)
+    7 fixtures: 7 passed, 0 failed
+    --- exit 0
+    ");
 
     world.write("cases/keeps/expected.json", "{}");
     let output = test(&["--format", "json"]);
@@ -338,18 +589,41 @@ fn fixtures_are_compared_and_updated() {
 fn what_is_wrong_with_a_fixture_is_said() {
     let world = World::new();
     let test = || on(&world, "test", &frozen(), &["--fixtures", "cases"]);
-    insta::assert_snapshot!(test(), @"");
+    insta::assert_snapshot!(test(), @"
+    --- stderr
+    error: there is no directory cases
+    hint: a fixture is a directory with a fixture.json; see docs/plugin-fixtures.md
+    --- exit 2
+    ");
     world.write("cases/empty/README.md", "");
-    insta::assert_snapshot!(test(), @"");
+    insta::assert_snapshot!(test(), @"
+    --- stderr
+    error: there is no fixture in cases
+    hint: a fixture is a directory with a fixture.json; see docs/plugin-fixtures.md
+    --- exit 2
+    ");
     world.write("cases/a/fixture.json", r#"{"hook": "policy.check"}"#);
-    insta::assert_snapshot!(test(), @"");
+    insta::assert_snapshot!(test(), @r#"
+    --- stderr
+    error: cases/a/fixture.json: no hook is called "policy.check"
+    hint: the hooks are policy.check-job, policy.check-step, policy.check-diff, workspace.prepare, output.filter, output.derive-outputs, diff.process
+    --- exit 2
+    "#);
     world.write(
         "cases/a/fixture.json",
         r#"{"hook": "policy.check-job", "job": {"repo": "x"}}"#,
     );
-    insta::assert_snapshot!(test(), @"");
+    insta::assert_snapshot!(test(), @"
+    --- stderr
+    error: cases/a/fixture.json: unknown field `repo`, expected one of `batch-change`, `repository`, `branch`, `commit`, `path`, `steps` at line 1 column 43
+    --- exit 2
+    ");
     world.write("cases/a/fixture.json", r#"{"hook": "policy.check-diff"}"#);
-    insta::assert_snapshot!(test(), @"");
+    insta::assert_snapshot!(test(), @"
+    --- stderr
+    error: failed to open file `cases/a/input.diff`: No such file or directory (os error 2)
+    --- exit 2
+    ");
 }
 
 #[test]
@@ -360,11 +634,11 @@ fn bench_sets_what_was_used_against_the_limits() {
         let arguments = [&["--fixtures", "cases"], arguments].concat();
         on(&world, "bench", &frozen(), &arguments)
     };
-    let output = bench(&["--fixture", "keeps", "--fixture", "filters", "-n", "5"]);
+    let output = bench(&["--fixture", "keeps", "--fixture", "unchanged", "-n", "5"]);
     output.assert_code(0);
     let text = output.stdout();
     for expected in [
-        "filters output.filter, 5 calls\n",
+        "unchanged diff.process, 5 calls\n",
         "keeps policy.check-job, 5 calls\n",
         " of 64 MiB\n",
     ] {
@@ -382,6 +656,16 @@ fn bench_sets_what_was_used_against_the_limits() {
     );
     assert!(keeps["memory-bytes"].as_u64() > Some(0), "{report}");
 
-    insta::assert_snapshot!(bench(&["--fixture", "refuses"]), @"");
-    insta::assert_snapshot!(bench(&["--fixture", "kept"]), @"");
+    insta::assert_snapshot!(bench(&["--fixture", "refuses"]), @"
+    --- stderr
+    error: refuses does not do what is expected
+    hint: make `capstan plugin test` pass first
+    --- exit 1
+    ");
+    insta::assert_snapshot!(bench(&["--fixture", "kept"]), @"
+    --- stderr
+    error: there is no fixture kept in cases
+    hint: a fixture is a directory with a fixture.json; see docs/plugin-fixtures.md
+    --- exit 2
+    ");
 }

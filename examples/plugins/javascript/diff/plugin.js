@@ -2,7 +2,7 @@
 //
 // Configuration: directory = its path; vendor by default.
 
-import config from "capstan:plugin/config@0.1.0";
+import { get } from "capstan:plugin/config@0.1.0";
 
 export const diff = {
   declare() {
@@ -11,7 +11,7 @@ export const diff = {
   },
 
   process(job, diff, edits) {
-    const directory = (config.get("directory") ?? "vendor").replace(/\/*$/, "/");
+    const directory = (get("directory") ?? "vendor").replace(/\/*$/, "/");
     for (let file = diff.nextFile(); file; file = diff.nextFile()) {
       if (file.path().startsWith(directory)) edits.dropFile(file);
     }

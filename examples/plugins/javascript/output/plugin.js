@@ -2,7 +2,7 @@
 //
 // Configuration: drop = the word; DEBUG by default.
 
-import config from "capstan:plugin/config@0.1.0";
+import { get } from "capstan:plugin/config@0.1.0";
 
 const NEWLINE = 10;
 
@@ -20,7 +20,7 @@ function* lines(bytes) {
 // One stream of one step.
 class Filter {
   constructor(step, channel) {
-    const word = config.get("drop") ?? "DEBUG";
+    const word = get("drop") ?? "DEBUG";
     this.drop = Array.from(word, (letter) => letter.charCodeAt(0));
   }
 

@@ -2,7 +2,7 @@
 //
 // Configuration: registry = what images must begin with, such as "docker.io/library/".
 
-import config from "capstan:plugin/config@0.1.0";
+import { get } from "capstan:plugin/config@0.1.0";
 
 export const policy = {
   checkJob(job) {
@@ -10,7 +10,7 @@ export const policy = {
   },
 
   checkStep(job, step) {
-    const registry = config.get("registry") ?? "";
+    const registry = get("registry") ?? "";
     if (step.image().startsWith(registry)) return { tag: "keep" };
     return {
       tag: "refuse",

@@ -108,7 +108,7 @@ pub(crate) enum Language {
     Rust,
     /// Python, with componentize-py.
     Python,
-    /// JavaScript, with jco.
+    /// JavaScript, with componentize-js.
     #[value(alias = "javascript")]
     Js,
     /// C, with clang and wasi-libc.
@@ -145,7 +145,7 @@ pub(crate) struct Build {
     #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) directory: PathBuf,
 
-    /// Gets missing tools of the language into DIR/.tools: componentize-py or jco.
+    /// Gets missing tools of the language into DIR/.tools: componentize-py or componentize-js.
     #[arg(long)]
     pub(crate) install: bool,
 }

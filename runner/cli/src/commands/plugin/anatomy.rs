@@ -105,7 +105,9 @@ impl Anatomy {
             let tools = self.producers.entry(field.name.to_owned()).or_default();
             for tool in field.values {
                 let tool = tool?;
-                tools.insert(format!("{} {}", tool.name, tool.version).trim().to_owned());
+                // What follows the number says how it was built.
+                let version = tool.version.split(" (").next().unwrap_or_default();
+                tools.insert(format!("{} {version}", tool.name).trim().to_owned());
             }
         }
         Ok(())

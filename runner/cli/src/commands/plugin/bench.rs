@@ -147,7 +147,7 @@ impl Measured<'_> {
             "  cpu     {}{}",
             match self.most.cpu {
                 // It is counted in steps of 10 ms.
-                Duration::ZERO => "less than 10 ms".to_owned(),
+                Duration::ZERO => "less than 10ms".to_owned(),
                 cpu => time(cpu),
             },
             against_time(self.most.cpu, limits.cpu),

@@ -72,12 +72,6 @@ const WORDS: &[Words] = &[
         None,
     ),
     (
-        "capstan:plugin/types",
-        "shares types with the host",
-        Standing::Given,
-        None,
-    ),
-    (
         "capstan:plugin/files",
         "makes files of the workspace executable",
         Standing::Grant,
@@ -141,19 +135,63 @@ const WORDS: &[Words] = &[
     ),
 ];
 
-/// What a component with these imports can do; what nobody has to think about first.
-pub(super) fn of(imports: &BTreeSet<String>) -> Vec<Capability> {
+/// What stands in place of those words for a component that is only a command: the step it is says what it gets.
+const STEP_WORDS: &[Words] = &[
+    (
+        "wasi:filesystem/",
+        "reads and writes the step's workspace",
+        Standing::Given,
+        None,
+    ),
+    (
+        "wasi:cli/environment",
+        "reads the step's arguments and environment",
+        Standing::Given,
+        None,
+    ),
+    (
+        "wasi:cli/std",
+        "reads standard input and prints",
+        Standing::Given,
+        None,
+    ),
+];
+
+/// What stands in place of those words for hooks that have no files, whatever is granted.
+const FILELESS_WORDS: &[Words] = &[(
+    "wasi:filesystem/",
+    "reads and writes files it is given, which are none for its hooks",
+    Standing::Given,
+    None,
+)];
+
+const UNKNOWN: Words = (
+    "",
+    "asks for what this host does not offer",
+    Standing::Missing,
+    None,
+);
+
+/// What a component with these imports and hooks can do; what nobody has to think about first.
+pub(super) fn of(imports: &BTreeSet<String>, hooks: &BTreeSet<Hook>) -> Vec<Capability> {
+    let special = if hooks.is_empty() {
+        STEP_WORDS
+    } else if hooks.contains(&Hook::Workspace) {
+        &[]
+    } else {
+        FILELESS_WORDS
+    };
     let mut found: Vec<Capability> = Vec::new();
+    // Types alone are nothing that can be done.
+    let imports = imports
+        .iter()
+        .filter(|name| !name.starts_with("capstan:plugin/types"));
     for import in imports {
-        let words = WORDS.iter().find(|(prefix, ..)| import.starts_with(prefix));
-        let (what, standing, grant) = match words {
-            Some((_, what, standing, grant)) => (*what, *standing, *grant),
-            None => (
-                "asks for what this host does not offer",
-                Standing::Missing,
-                None,
-            ),
-        };
+        let (_, what, standing, grant) = *special
+            .iter()
+            .chain(WORDS)
+            .find(|(prefix, ..)| import.starts_with(prefix))
+            .unwrap_or(&UNKNOWN);
         match found.iter_mut().find(|known| known.what == what) {
             Some(known) => {
                 known.imports.insert(import.clone());

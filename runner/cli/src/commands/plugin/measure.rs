@@ -19,7 +19,7 @@ pub(super) fn bytes(size: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
-/// `12 µs`, `3.4 ms`, `250 ms`, `2 s`.
+/// `12µs`, `3.4ms`, `250ms`, `2s`.
 pub(super) fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (value, unit) = match seconds {
@@ -28,7 +28,7 @@ pub(super) fn time(time: Duration) -> String {
         s => (s * 1e6, "µs"),
     };
     let digits = usize::from(value < 10.0 && value.fract() > 0.05);
-    format!("{value:.digits$} {unit}")
+    format!("{value:.digits$}{unit}")
 }
 
 #[cfg(test)]
@@ -54,13 +54,13 @@ mod tests {
     #[test]
     fn times() {
         for (nanoseconds, expected) in [
-            (0, "0 µs"),
-            (51_000, "51 µs"),
-            (3_400_000, "3.4 ms"),
-            (250_000_000, "250 ms"),
-            (2_000_000_000, "2 s"),
-            (1_500_000_000, "1.5 s"),
-            (120_000_000_000, "120 s"),
+            (0, "0µs"),
+            (51_000, "51µs"),
+            (3_400_000, "3.4ms"),
+            (250_000_000, "250ms"),
+            (2_000_000_000, "2s"),
+            (1_500_000_000, "1.5s"),
+            (120_000_000_000, "120s"),
         ] {
             assert_eq!(time(Duration::from_nanos(nanoseconds)), expected);
         }

@@ -92,7 +92,7 @@ fn what_next(args: &New, hook: Hook, directory: &Path) -> String {
     let (language, tool) = match args.lang {
         Language::Rust => ("Rust", "cargo"),
         Language::Python => ("Python", "componentize-py; --install gets it"),
-        Language::Js => ("JavaScript", "componentize-qjs; --install gets it"),
+        Language::Js => ("JavaScript", "componentize-js; --install gets it"),
         Language::C => ("C", "clang and wasi-libc"),
     };
     let mut text = format!(
