@@ -42,7 +42,12 @@ fn every_truncation_of_a_plugin_is_refused() {
     let whole = weave::component("policy", "");
     for length in (0..whole.len()).step_by(whole.len() / 97) {
         let (ended, message) = load(&whole[..length]);
-        assert_ne!(ended, "loaded", "{length} bytes of {}: {message}", whole.len());
+        assert_ne!(
+            ended,
+            "loaded",
+            "{length} bytes of {}: {message}",
+            whole.len()
+        );
     }
     assert_unharmed();
 }
@@ -51,7 +56,9 @@ fn every_truncation_of_a_plugin_is_refused() {
 fn compiled_code_is_not_a_plugin() {
     let _turn = turn();
     let engine = wasmtime::Engine::default();
-    let compiled = engine.precompile_component(&weave::component("policy", "")).unwrap();
+    let compiled = engine
+        .precompile_component(&weave::component("policy", ""))
+        .unwrap();
     let (ended, message) = load(&compiled);
     assert_eq!(ended, "not-a-component", "{message}");
     assert!(message.contains("compiled"), "{message}");
@@ -73,6 +80,9 @@ fn another_digest_is_refused() {
     let _turn = turn();
     let bytes = weave::component("policy", "");
     let other = format!("sha256:{}", "0".repeat(64));
-    let error = RUNTIME.block_on(HOST.load(&bytes, Some(&other))).err().unwrap();
+    let error = RUNTIME
+        .block_on(HOST.load(&bytes, Some(&other)))
+        .err()
+        .unwrap();
     assert_eq!(unloadable(&error).0, "digest");
 }

@@ -68,7 +68,9 @@ fn session(component: Arc<Component>, config: &str, log: &Arc<Heard>) -> Session
         on_failure: OnFailure::Refuse,
         audit: false,
     };
-    let plugin = Plugin::new(entry, component, |_| Some("a value of the runner".to_owned()));
+    let plugin = Plugin::new(entry, component, |_| {
+        Some("a value of the runner".to_owned())
+    });
     let job = Job {
         repository: "github.com/acme/widgets".to_owned(),
         ..Job::default()
@@ -135,16 +137,20 @@ async fn call(session: &Session, call: &str) -> Ended {
             Verdict::Keep => ("keep".to_owned(), String::new()),
             Verdict::Refuse(refusal) => refused(&refusal),
         }),
-        "diff.process" => answered(session.process_diff(&diff).await, |processed| match processed {
-            Processed::Diff { .. } => ("done".to_owned(), String::new()),
-            Processed::Refused(refusal) => refused(&refusal),
-        }),
+        "diff.process" => answered(
+            session.process_diff(&diff).await,
+            |processed| match processed {
+                Processed::Diff { .. } => ("done".to_owned(), String::new()),
+                Processed::Refused(refusal) => refused(&refusal),
+            },
+        ),
         "output.filter" => answered(filter(session, &step).await, |bytes| {
             ("filtered".to_owned(), format!("{} bytes", bytes.len()))
         }),
-        "output.derive-outputs" => answered(session.derive_outputs(&step, b"out", b"").await, |outputs| {
-            ("outputs".to_owned(), format!("{outputs:?}"))
-        }),
+        "output.derive-outputs" => answered(
+            session.derive_outputs(&step, b"out", b"").await,
+            |outputs| ("outputs".to_owned(), format!("{outputs:?}")),
+        ),
         other => panic!("no such call: {other}"),
     }
 }
@@ -169,7 +175,13 @@ fn ends_as_it_says(
 ) {
     let _turn = turn();
     let case = Case::read(&path);
-    let hook = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+    let hook = path
+        .parent()
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap();
     let bytes = weave::component(hook, &case.text);
     let log = Arc::new(Heard::default());
     let memory = Memory::now();
@@ -181,7 +193,10 @@ fn ends_as_it_says(
     });
     // What the hook's plugins may have at most, what is compiled, and some air.
     memory.grew_by_less_than(if hook == "diff" { 512 } else { 256 } << 20);
-    assert!(*log.bytes.lock().unwrap() <= 256 << 10, "the log is bounded");
+    assert!(
+        *log.bytes.lock().unwrap() <= 256 << 10,
+        "the log is bounded"
+    );
     case.check(&ended, &message);
     assert_unharmed();
 }

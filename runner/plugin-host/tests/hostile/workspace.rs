@@ -17,16 +17,27 @@ use crate::{HOST, Heard, RUNTIME, answered, assert_unharmed, call, session, turn
 
 static GUEST: LazyLock<Arc<Component>> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let target = target.join("guests");
     let status = Command::new("cargo")
-        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2", "--manifest-path"])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--target",
+            "wasm32-wasip2",
+            "--manifest-path",
+        ])
         .arg(root.join("tests/hostile/guest/Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
         .status()
         .unwrap();
-    assert!(status.success(), "the guest is not built; `rustup target add wasm32-wasip2` may be missing");
+    assert!(
+        status.success(),
+        "the guest is not built; `rustup target add wasm32-wasip2` may be missing"
+    );
     let bytes = std::fs::read(target.join("wasm32-wasip2/release/hostile_guest.wasm")).unwrap();
     RUNTIME.block_on(HOST.load(&bytes, None)).unwrap()
 });
@@ -48,7 +59,14 @@ impl Ground {
         symlink("/etc/passwd", root.join("link-absolute")).unwrap();
         symlink("..", root.join("link-directory")).unwrap();
         symlink("../planted", root.join("link-dangling")).unwrap();
-        mknodat(CWD, root.join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        mknodat(
+            CWD,
+            root.join("pipe"),
+            FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
         drop(UnixListener::bind(root.join("socket")).unwrap());
         Self { directory }
     }
@@ -67,7 +85,9 @@ impl Ground {
         assert_eq!(names, ["outside.txt", "work"]);
         let file = self.directory.path().join("outside.txt");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "outside");
-        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(&file).unwrap().permissions(),
+        );
         assert_eq!(mode & 0o111, 0);
         assert!(!self.root().join(".git").exists(), "there was no .git");
     }
@@ -136,7 +156,9 @@ fn a_workspace_plugin_stays_in_its_workspace(#[case] attack: &str, #[case] expec
     let memory = Memory::now();
     let (ended, message) = RUNTIME.block_on(async {
         let session = session(component, &config(attack, ""), &log);
-        answered(session.prepare(&ground.root()).await, |()| ("prepared".to_owned(), String::new()))
+        answered(session.prepare(&ground.root()).await, |()| {
+            ("prepared".to_owned(), String::new())
+        })
     });
     memory.grew_by_less_than(640 << 20);
     assert_eq!(ended, expected, "{message}");
@@ -184,7 +206,14 @@ fn the_last_words_of_a_crash_are_told() {
     let component = Arc::clone(&GUEST);
     let failure = RUNTIME.block_on(async {
         let session = session(component, &config("panic", ""), &log);
-        session.prepare(Ground::new().root().as_path()).await.unwrap_err()
+        session
+            .prepare(Ground::new().root().as_path())
+            .await
+            .unwrap_err()
     });
-    assert!(failure.last_lines.contains("a plugin's last words"), "{}", failure.last_lines);
+    assert!(
+        failure.last_lines.contains("a plugin's last words"),
+        "{}",
+        failure.last_lines
+    );
 }

@@ -1,7 +1,6 @@
 //! `capstan plugin push`: publishes a component in a registry.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use capstan_plugin_store::{Fetcher, Publication, Published, Source};
 use jiff::Timestamp;

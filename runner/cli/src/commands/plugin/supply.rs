@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use capstan_core::plugin::{Entry, Inspection};
 use capstan_engine::docker;
 use capstan_plugin_store::registry::Credentials;
-use capstan_plugin_store::{Class, Digest, Fetcher, Lock, Progress, Source, Store, StoreError};
+use capstan_plugin_store::{Digest, Fetcher, Lock, Progress, Source, Store};
 
 use super::anatomy::{Anatomy, Kind};
 use super::component;
@@ -132,17 +132,4 @@ pub(super) fn inspection(place: &str, bytes: &[u8]) -> Result<Inspection, Failed
         imports: anatomy.imports.into_iter().collect(),
         exports: anatomy.exports.into_iter().collect(),
     })
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        let failed = match error.class {
-            Class::Configuration => Self::usage(error.message),
-            Class::Environment => Self::environment(error.message),
-        };
-        Self {
-            hint: error.hint,
-            ..failed
-        }
-    }
 }
