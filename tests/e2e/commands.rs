@@ -303,6 +303,7 @@ fn help_of_the_whole() {
 
     Commands:
       batch        Runs, checks and shows batch specs [alias: batches]
+      plugin       Makes, builds, tests and looks at plugins [alias: plugins]
       doctor       Tells what is wrong with this machine, and how to mend it
       completions  Prints a completion script for a shell
       man          Prints the manual page, or writes one page per command
@@ -632,4 +633,241 @@ fn command_lines_that_are_wrong() {
     insta::assert_snapshot!(run(&["batch", "run", "-f", "s.yaml", "--memory", "lots"]), @r#"error: memory = "lots" from the flag --memory: expected a size such as 512MiB or 2g"#);
     insta::assert_snapshot!(run(&["--config", "nowhere.toml", "doctor"]), @"error: reading the settings file: failed to open file `$WORLD/work/nowhere.toml`: No such file or directory (os error 2)");
     assert!(run(&[]).starts_with("Runs batch changes"));
+}
+
+#[test]
+fn help_of_plugin_commands() {
+    insta::assert_snapshot!(help(&["plugin", "--help"]), @"
+    Makes, builds, tests and looks at plugins
+
+    Usage: capstan plugin [OPTIONS] <COMMAND>
+
+    Commands:
+      new      Writes a starter: a plugin that builds and passes its test at once
+      build    Builds the plugin in a directory with its language's own tools
+      test     Runs a plugin on fixtures and compares what it does with what is expected. Needs no
+               engine
+      inspect  Shows what a component is and what it may do: hooks, rights, size, limits
+      bench    Measures a plugin's calls against its limits
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Global options:
+          --config <FILE>  Settings file; default: ./capstan.toml if there is one, then the user's own
+      -v, --verbose...     Tells more on standard error; twice: even more
+    ");
+    insta::assert_snapshot!(help(&["plugin", "new", "--help"]), @"
+    Writes a starter: a plugin that builds and passes its test at once
+
+    Usage: capstan plugin new [OPTIONS] --lang <LANG> --hook <HOOK> <NAME>
+
+    Arguments:
+      <NAME>
+              Its name: lower-case letters, digits and hyphens
+
+    Options:
+          --lang <LANG>
+              The language it is written in
+
+              Possible values:
+              - rust:   Rust
+              - python: Python, with componentize-py
+              - js:     JavaScript, with componentize-js
+              - c:      C, with clang and wasi-libc
+
+          --hook <HOOK>
+              What it does; more hooks can be added later
+
+              Possible values:
+              - policy:    Decides what may run and what may leave
+              - workspace: Prepares workspaces
+              - output:    Filters what steps print, and derives outputs from it
+              - diff:      Post-processes diffs
+
+          --dir <DIR>
+              Where to write it; default: a directory with its name
+
+          --sdk <PATH>
+              For Rust: a checkout's plugins/sdk to build with, instead of the published one
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
+          --config <FILE>
+              Settings file; default: ./capstan.toml if there is one, then the user's own
+
+      -v, --verbose...
+              Tells more on standard error; twice: even more
+
+    Examples:
+      capstan plugin new image-rules --lang rust --hook policy
+      capstan plugin new tidy-diff --lang python --hook diff --dir plugins/tidy-diff
+    ");
+    insta::assert_snapshot!(help(&["plugin", "build", "--help"]), @"
+    Builds the plugin in a directory with its language's own tools
+
+    Usage: capstan plugin build [OPTIONS] [DIR]
+
+    Arguments:
+      [DIR]  Directory of the plugin, with its capstan-plugin.toml [default: .]
+
+    Options:
+          --install  Gets missing tools of the language into DIR/.tools: componentize-py or
+                     componentize-js
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Global options:
+          --config <FILE>  Settings file; default: ./capstan.toml if there is one, then the user's own
+      -v, --verbose...     Tells more on standard error; twice: even more
+
+    Examples:
+      capstan plugin build              the plugin in the current directory
+      capstan plugin build tidy-diff    the one in ./tidy-diff; makes tidy-diff/tidy-diff.wasm
+    ");
+    insta::assert_snapshot!(help(&["plugin", "test", "--help"]), @"
+    Runs a plugin on fixtures and compares what it does with what is expected. Needs no engine
+
+    Usage: capstan plugin test [OPTIONS] [DIR|FILE.wasm]
+
+    Arguments:
+      [DIR|FILE.wasm]
+              Directory of a plugin that has been built, or a component
+
+              [default: .]
+
+    Options:
+          --fixtures <DIR>
+              Directory of fixtures, one directory each; default: `fixtures` beside the component
+
+          --update
+              Writes what the plugin does now into the fixtures, as what is expected from now on
+
+          --twice
+              Runs every fixture twice and fails where the two differ
+
+          --format <FORMAT>
+              How results are shown
+
+              Possible values:
+              - text: For people
+              - json: One JSON document
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
+          --config <FILE>
+              Settings file; default: ./capstan.toml if there is one, then the user's own
+
+      -v, --verbose...
+              Tells more on standard error; twice: even more
+
+    Examples:
+      capstan plugin test               the plugin in the current directory on ./fixtures
+      capstan plugin test --update      writes down what it does now as what is expected
+      capstan plugin test rules.wasm --fixtures cases
+
+    Ends with 1 if a fixture fails.
+    ");
+    insta::assert_snapshot!(help(&["plugin", "inspect", "--help"]), @"
+    Shows what a component is and what it may do: hooks, rights, size, limits
+
+    Usage: capstan plugin inspect [OPTIONS] [FILE|DIR|SOURCE]
+
+    Arguments:
+      [FILE|DIR|SOURCE]
+              A component, a plugin's directory, or a source as the configuration names it: https://...,
+              oci://...
+
+              [default: .]
+
+    Options:
+          --format <FORMAT>
+              How it is shown
+
+              Possible values:
+              - text: For people
+              - json: One JSON document
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
+          --config <FILE>
+              Settings file; default: ./capstan.toml if there is one, then the user's own
+
+      -v, --verbose...
+              Tells more on standard error; twice: even more
+
+    Examples:
+      capstan plugin inspect rules.wasm
+      capstan plugin inspect oci://registry.example/policies/image:1.2 --format json
+    ");
+    insta::assert_snapshot!(help(&["plugin", "bench", "--help"]), @"
+    Measures a plugin's calls against its limits
+
+    Usage: capstan plugin bench [OPTIONS] [DIR|FILE.wasm]
+
+    Arguments:
+      [DIR|FILE.wasm]
+              Directory of a plugin that has been built, or a component
+
+              [default: .]
+
+    Options:
+          --fixtures <DIR>
+              Directory of fixtures; default: `fixtures` beside the component
+
+          --fixture <NAME>
+              Measures this fixture only; may be repeated
+
+      -n, --calls <N>
+              Calls of each fixture
+
+              [default: 100]
+
+          --format <FORMAT>
+              How results are shown
+
+              Possible values:
+              - text: For people
+              - json: One JSON document
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
+          --config <FILE>
+              Settings file; default: ./capstan.toml if there is one, then the user's own
+
+      -v, --verbose...
+              Tells more on standard error; twice: even more
+
+    Examples:
+      capstan plugin bench rules.wasm
+      capstan plugin bench tidy-diff --fixture large -n 1000
+    ");
 }

@@ -101,6 +101,11 @@ fn the_page_on_the_command_line_has_every_flag() {
         &["batch", "exec"],
         &["batch", "validate"],
         &["batch", "render"],
+        &["plugin", "new"],
+        &["plugin", "build"],
+        &["plugin", "test"],
+        &["plugin", "inspect"],
+        &["plugin", "bench"],
         &["doctor"],
     ] {
         let help = world.capstan(command).arg("--help").run();

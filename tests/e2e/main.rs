@@ -22,6 +22,7 @@ mod interrupt;
 mod limits;
 mod ownership;
 mod parallel;
+mod plugin_tools;
 mod podman;
 mod registry;
 mod scene;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use capstan_engine::fault::{Fault, FaultClass};
+use capstan_plugin_store::{Class, StoreError};
 
 /// How the program ends. The numbers are promised to users (README, "Exit codes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The environment is not fit.
     Environment = 3,
+    /// Refused by a plugin; nothing else failed.
+    Refused = 4,
     /// Interrupted.
     Interrupted = 130,
 }
@@ -87,5 +90,19 @@ impl From<Fault> for Failed {
 impl From<crate::config::ConfigError> for Failed {
     fn from(error: crate::config::ConfigError) -> Self {
         Self::usage(error)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        let exit = match error.class {
+            Class::Configuration => Exit::Usage,
+            Class::Environment => Exit::Environment,
+        };
+        Self {
+            exit,
+            message: error.message,
+            hint: error.hint,
+        }
     }
 }
