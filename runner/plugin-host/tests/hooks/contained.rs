@@ -18,12 +18,11 @@ async fn every_hook(session: &Session) -> Vec<(&'static str, Hook, Result<(), Fa
         let filter = session.filter(&step(), Stream::Stdout).await?;
         filter.unwrap().push(b"text", &mut Vec::new()).await
     };
-    let unit = |result: Result<(), Failure>| result;
     vec![
         (
             "policy.check-job",
             Hook::Policy,
-            unit(session.check_job().await.map(drop)),
+            session.check_job().await.map(drop),
         ),
         (
             "policy.check-step",
