@@ -53,6 +53,7 @@ fn shared(name: &str) -> OsString {
 }
 
 /// Whether the tools of a language are there; says so if they are not.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn has_tools(language: &str, variable: &str, program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::var_os(variable).is_some()
