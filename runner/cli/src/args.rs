@@ -43,6 +43,7 @@ Exit codes:
   1    at least one workspace failed; the others were finished and their results written
   2    bad arguments, spec or configuration; nothing was run
   3    the environment is not fit (Docker unreachable, no disk)
+  4    refused by a plugin; what was not refused is done
   130  interrupted; containers and workspaces are cleaned up";
 
 #[derive(Debug, Subcommand)]
@@ -239,6 +240,14 @@ pub(crate) struct SettingFlags {
     /// Containers that are made ready before their step is due.
     #[arg(long, value_name = "N", help_heading = "Containers")]
     pub(crate) prepare_ahead: Option<String>,
+
+    /// File whose [[plugin]] tables count, instead of those of the settings file; nothing else in it is read.
+    #[arg(long, value_name = "FILE", help_heading = "Plugins")]
+    pub(crate) plugins: Option<String>,
+
+    /// Logs what plugins would have refused, and lets it pass.
+    #[arg(long, help_heading = "Plugins")]
+    pub(crate) audit: bool,
 
     /// Directory of cached repositories and step results.
     #[arg(long, value_name = "DIR", help_heading = "Running")]

@@ -11,7 +11,7 @@ use capstan_engine::docker::{
 use capstan_engine::fault::Fault;
 use capstan_engine::mixed::{Connect, MixedEngine};
 use capstan_engine::state::{Run, State};
-use capstan_engine::wasm::{OpenHost, WasmEngine};
+use capstan_engine::wasm::WasmEngine;
 use capstan_plugin_host::Host;
 use capstan_plugin_store::{Fetcher, Lock, Resolver, Store};
 
@@ -20,7 +20,7 @@ use crate::failure::Failed;
 use crate::plugin_host;
 use crate::report::Reporter;
 
-/// Name of the file, beside the batch spec, that pins components from elsewhere.
+/// Name of the file, beside the batch spec or the settings, that pins components from elsewhere.
 const LOCK: &str = "capstan.lock";
 
 /// Both engines.
@@ -54,6 +54,9 @@ impl Connect for Containers {
     }
 }
 
+/// Makes the host of components when it is first needed; all get the same.
+pub(crate) type HostOpener = Arc<dyn Fn() -> Result<Host, Fault> + Send + Sync>;
+
 /// The engines of a run whose batch spec is in `directory`. Nothing is connected to and no host is made yet.
 pub(crate) fn new(
     config: &Config,
@@ -61,6 +64,7 @@ pub(crate) fn new(
     state: State,
     run: &Run,
     directory: &Path,
+    host: HostOpener,
     reporter: Arc<dyn Reporter>,
 ) -> Result<Engines, Failed> {
     let scratch = run.directory().join("containers");
@@ -68,7 +72,7 @@ pub(crate) fn new(
     let environment = environment_of(config, environment);
     let resolver = resolver(config, &environment, directory)?;
     let components = WasmEngine::new(
-        open_host(config),
+        Box::new(move || host()),
         resolver,
         directory.to_path_buf(),
         scratch.clone(),
@@ -94,7 +98,7 @@ pub(crate) fn environment_of(config: &Config, environment: &Environment) -> dock
     })
 }
 
-/// Finds components: files, and what the lock beside the batch spec names.
+/// Finds components: files, and what the lock in `directory` names.
 pub(crate) fn resolver(
     config: &Config,
     environment: &docker::Environment,
@@ -111,10 +115,10 @@ pub(crate) fn resolver(
 }
 
 /// Makes the host once, when it is first needed.
-fn open_host(config: &Config) -> OpenHost {
+pub(crate) fn open_host(config: &Config) -> HostOpener {
     let config = config.clone();
     let made: Mutex<Option<Host>> = Mutex::new(None);
-    Box::new(move || {
+    Arc::new(move || {
         let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = &*made {
             return Ok(host.clone());

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The environment is not fit.
     Environment = 3,
+    /// Refused by a plugin; nothing else failed.
+    Refused = 4,
     /// Interrupted.
     Interrupted = 130,
 }

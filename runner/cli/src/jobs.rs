@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use capstan_core::glob::Glob;
+use capstan_core::redact::Secrets;
 use capstan_core::resolve::{self, Candidate, Matcher, Workspace};
 use capstan_core::spec::{Step, WorkspaceRule};
 use capstan_core::task::{BatchChange, Repository, Task};
@@ -36,6 +37,7 @@ pub(crate) async fn plan(
     directory: &Path,
     environment: &Environment,
     tools: &Tools,
+    secrets: &Secrets,
     fetching: impl Fn(&str) + Clone + Send + 'static,
 ) -> Result<Plan, Failed> {
     let spec = &loaded.spec;
@@ -97,6 +99,7 @@ pub(crate) async fn plan(
             outer_environment: Arc::clone(&outer_environment),
             mount_directory: loaded.directory.clone(),
             mounts: Arc::clone(&loaded.mounts),
+            secrets: secrets.clone(),
             resume: None,
         });
     }

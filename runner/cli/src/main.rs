@@ -10,6 +10,7 @@ mod failure;
 mod interrupt;
 mod jobs;
 mod plugin_host;
+mod plugins;
 mod printer;
 mod report;
 mod results;

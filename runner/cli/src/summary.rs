@@ -75,9 +75,14 @@ fn done(job: &Ended) -> String {
 
 fn failed(job: &Ended, failure: &Failure) -> String {
     let name = text::name(&job.name());
+    let what = if failure.cause == Cause::Refused {
+        "refused"
+    } else {
+        "failed"
+    };
     let mut text = match failure.step {
-        Some(step) => format!("{} {}: step {} failed", "✗".red(), name.bold(), step + 1),
-        None => format!("{} {}: failed", "✗".red(), name.bold()),
+        Some(step) => format!("{} {}: step {} {what}", "✗".red(), name.bold(), step + 1),
+        None => format!("{} {}: {what}", "✗".red(), name.bold()),
     };
     for line in text::lines(&failure.message).lines() {
         let indent = if line.is_empty() { "" } else { "  " };
@@ -93,7 +98,9 @@ fn total(ended: &[Ended], applied: &[Applied], elapsed: Duration) -> String {
     let count = |is: &dyn Fn(&Outcome) -> bool| ended.iter().filter(|job| is(&job.outcome)).count();
     let done = count(&|outcome| matches!(outcome, Outcome::Done { .. }));
     let cached = count(&|outcome| matches!(outcome, Outcome::Done { cached: true, .. }));
-    let failed = count(&|outcome| matches!(outcome, Outcome::Failed(_)));
+    let failed = count(&failed_otherwise);
+    let refused =
+        count(&|outcome| matches!(outcome, Outcome::Failed(_)) && !failed_otherwise(outcome));
     let cancelled = count(&|outcome| matches!(outcome, Outcome::Cancelled));
     let changesets: usize = ended.iter().map(|job| job.changesets.len()).sum();
     let mut text = format!("{}: {done} done", plural(ended.len(), "workspace"));
@@ -103,13 +110,16 @@ fn total(ended: &[Ended], applied: &[Applied], elapsed: Duration) -> String {
     if failed > 0 {
         let _ = write!(text, ", {failed} failed");
     }
+    if refused > 0 {
+        let _ = write!(text, ", {refused} refused");
+    }
     if cancelled > 0 {
         let _ = write!(text, ", {cancelled} cancelled");
     }
     let _ = write!(text, "; {}", plural(changesets, "changeset"));
-    let refused = applied.iter().filter(|one| !one.is_ok()).count();
-    if refused > 0 {
-        let _ = write!(text, ", {refused} not applied");
+    let not_applied = applied.iter().filter(|one| !one.is_ok()).count();
+    if not_applied > 0 {
+        let _ = write!(text, ", {not_applied} not applied");
     }
     let _ = write!(text, "; {:.1}s", elapsed.as_secs_f64());
     text
@@ -159,7 +169,16 @@ pub(crate) fn exit(ended: &[Ended], applied: &[Applied], interrupted: bool) -> E
         && applied.iter().all(Applied::is_ok)
     {
         Exit::Success
+    } else if ended.iter().all(|job| !failed_otherwise(&job.outcome))
+        && applied.iter().all(Applied::is_ok)
+    {
+        Exit::Refused
     } else {
         Exit::Failed
     }
+}
+
+/// Whether a job failed for another reason than a refusal. One that a refusal elsewhere stopped did not.
+fn failed_otherwise(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(failure) if failure.cause != Cause::Refused)
 }

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use capstan_core::plugin::Hook;
 use capstan_core::spec::Step;
 use capstan_core::task::Task;
 use capstan_core::wasm_step::is_component;
 use capstan_engine::cache::StepCache;
 use capstan_engine::docker::Docker;
+use capstan_engine::plugins::Plugins;
 use capstan_engine::run::{Preview, Report, Runner, Settings, preview};
 use capstan_engine::sandbox::{Engine as _, Limits, User};
 use capstan_engine::state::{Run, State};
@@ -21,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Environment};
 use crate::engines::{self, Engines};
 use crate::failure::Failed;
+use crate::plugins;
 use crate::report::{Phase, Reporter};
 use crate::tools::Tools;
 
@@ -31,6 +34,7 @@ const REMOVAL: Duration = Duration::from_secs(60);
 pub(crate) struct Workplace {
     pub(crate) tools: Tools,
     pub(crate) engines: Arc<Engines>,
+    pub(crate) plugins: Plugins,
     pub(crate) cancel: CancellationToken,
     pub(crate) reporter: Arc<dyn Reporter>,
     /// Processors of the engine of containers, or of this machine if that is not needed.
@@ -59,7 +63,17 @@ impl Workplace {
         let workspaces = run.directory().join("workspaces");
         fs_err::create_dir(&workspaces).map_err(Failed::environment)?;
         let tell = Arc::clone(&reporter);
-        let engines = engines::new(config, environment, state.clone(), &run, directory, tell)?;
+        let host = engines::open_host(config);
+        let plugins = plugins::load(config, environment, &host, tell.as_ref()).await?;
+        let engines = engines::new(
+            config,
+            environment,
+            state.clone(),
+            &run,
+            directory,
+            host,
+            tell,
+        )?;
         let processors = if steps.iter().all(|step| is_component(&step.container)) {
             std::thread::available_parallelism().map_or(1, usize::from)
         } else {
@@ -73,6 +87,7 @@ impl Workplace {
         Ok(Self {
             tools,
             engines: Arc::new(engines),
+            plugins,
             cancel: cancel.clone(),
             reporter,
             processors,
@@ -102,6 +117,7 @@ impl Workplace {
             workspaces,
             logs: self.logs.clone(),
             cache: use_cache.then(|| StepCache::open(self.cache_dir.join("steps"))),
+            plugins: self.plugins.clone(),
             settings: settings(config, keep_workspaces),
             report: Arc::clone(&self.reporter) as Arc<dyn Report>,
             cancel: self.cancel.clone(),
@@ -109,14 +125,15 @@ impl Workplace {
     }
 
     /// Gets the images whose names are certain before anything ran, all at once. One that cannot be had is told when
-    /// the first step asks for it: that step may never run.
+    /// the first step asks for it: that step may never run. Where there are policies, none is got before they have agreed to its step.
     pub(crate) async fn prepare_images(
         &self,
         tasks: impl IntoIterator<Item = &Task>,
         platform: Option<&str>,
     ) {
         let mut names = BTreeSet::new();
-        for task in tasks {
+        let tasks = tasks.into_iter();
+        for task in tasks.take_while(|_| !self.plugins.have(Hook::Policy)) {
             names.extend(certain_images(task));
         }
         let total = names.len();

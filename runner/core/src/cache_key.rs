@@ -42,6 +42,13 @@ pub fn cache_key(
     Ok(format!("{name}-step-{step_index}"))
 }
 
+/// The key of a result that plugins had a hand in: `key`, made for `step_index`, with what distinguishes the plugins.
+pub fn with_plugins(key: &str, step_index: usize, fingerprint: &str) -> String {
+    let digest = Sha256::digest(format!("{key}\n{fingerprint}").as_bytes());
+    let name = URL_SAFE_NO_PAD.encode(&digest[..16]);
+    format!("{name}-step-{step_index}")
+}
+
 /// The Go-JSON that the key is a digest of.
 fn hashed_text(
     task: &Task,

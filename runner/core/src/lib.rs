@@ -22,6 +22,7 @@ pub mod gojson;
 pub mod mounts;
 pub mod output;
 pub mod plugin;
+pub mod redact;
 pub mod resolve;
 pub mod result;
 pub mod slug;

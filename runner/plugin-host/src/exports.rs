@@ -67,7 +67,11 @@ type Answer<T> = (Result<T, Error>,);
 impl<'a> Functions<'a> {
     /// `None` if there is no version of the interface that this host could call.
     fn of(pre: &'a InstancePre<State>, hook: Hook) -> Option<Self> {
-        match pre.component().get_export(None, &interface(hook))?.0 {
+        match pre
+            .component()
+            .get_export(None, interface(hook).as_str())?
+            .0
+        {
             ComponentItem::ComponentInstance(interface) => Some(Self {
                 pre,
                 interface,

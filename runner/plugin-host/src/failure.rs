@@ -175,12 +175,12 @@ impl Ending {
         let reason = error.root_cause().to_string();
         if reason.contains("allocated for hostcalls") {
             Self::TooMuch {
-                what: "sent more bytes at once than it may",
+                what: "sent too many bytes at once",
                 limit: limits.transfer as u64,
             }
         } else if reason.contains("handle limit exceeded") {
             Self::TooMuch {
-                what: "holds more handles than it may",
+                what: "holds too many handles",
                 limit: limits.handles as u64,
             }
         } else {

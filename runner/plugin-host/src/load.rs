@@ -49,7 +49,7 @@ pub(crate) async fn code(
 ) -> Result<Code, LoadError> {
     let Some(cache) = cache else {
         let compiled = compiler.compile(engine, bytes).await?;
-        return native(engine, Native::Memory(&compiled)).map_err(unusable);
+        return native(engine, Native::Memory(&compiled)).map_err(|error| unusable(&error));
     };
     let found = {
         let (engine, cache, digest) = (engine.clone(), Arc::clone(cache), digest.to_owned());
@@ -61,11 +61,11 @@ pub(crate) async fn code(
     let compiled = compiler.compile(engine, bytes).await?;
     let (engine, cache, digest) = (engine.clone(), Arc::clone(cache), digest.to_owned());
     blocking(move || match cache.keep(&digest, &compiled) {
-        Ok(path) => native(&engine, Native::File(&path)).map_err(unusable),
+        Ok(path) => native(&engine, Native::File(&path)).map_err(|error| unusable(&error)),
         Err(error) => {
             // It runs all the same, only that it will be compiled again.
             tracing::warn!("keeping the compiled code of {digest}: {error}");
-            native(&engine, Native::Memory(&compiled)).map_err(unusable)
+            native(&engine, Native::Memory(&compiled)).map_err(|error| unusable(&error))
         }
     })
     .await?
@@ -105,13 +105,14 @@ async fn blocking<T: Send + 'static>(
         })
 }
 
-fn unusable(error: wasmtime::Error) -> LoadError {
+fn unusable(error: &wasmtime::Error) -> LoadError {
     LoadError::Compile(format!(
         "the compiler and this host do not fit each other ({error:#}): start the same version of capstan for both"
     ))
 }
 
 /// Native code of this machine.
+#[derive(Clone, Copy)]
 enum Native<'a> {
     /// In a file.
     File(&'a Path),

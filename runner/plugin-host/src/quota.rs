@@ -72,8 +72,8 @@ impl Quota {
                     limit: counter.limit,
                 })
         };
-        of(&self.bytes, "wrote more bytes to files than it may")
-            .or_else(|| of(&self.files, "made more files than it may"))
+        of(&self.bytes, "wrote too many bytes to files")
+            .or_else(|| of(&self.files, "made too many files"))
     }
 }
 

@@ -1,7 +1,7 @@
 ;; Grows several memories, each of which would be small enough.
 ;; hook: policy.check-step
 ;; expect: out-of-memory
-;; says: MiB
+;; says: memory
 
 (memory $b 1)
 (memory $c 1)

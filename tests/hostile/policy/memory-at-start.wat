@@ -1,6 +1,6 @@
 ;; Declares more memory than it may ever have.
 ;; hook: policy.check-step
 ;; expect: out-of-memory
-;; says: MiB
+;; says: memory
 
 (memory $huge 60000)

@@ -1,7 +1,7 @@
 ;; Grows its memory until it gets no more, then gives up.
 ;; hook: policy.check-step
 ;; expect: out-of-memory
-;; says: MiB
+;; says: memory
 
 (func (export "capstan:plugin/policy@0.1.0#check-step") (param $job i32) (param $step i32) (result i32)
   (loop $again

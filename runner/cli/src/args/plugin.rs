@@ -22,6 +22,18 @@ pub(crate) enum Plugin {
     /// Measures a plugin's calls against its limits.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Bench),
+    /// Gets plugins from where the settings say, and locks what they are and what they may ask for.
+    #[command(after_help = PULL_EXAMPLES)]
+    Pull(Pull),
+    /// Publishes a component in a registry.
+    #[command(after_help = PUSH_EXAMPLES)]
+    Push(Push),
+    /// Lists the plugins of the settings, where they come from, and whether they are here.
+    List(List),
+    /// Removes fetched components that neither the lock nor the settings name.
+    ///
+    /// They are shared by all projects of this user; a run or `pull` of another project fetches its own again.
+    Prune(Prune),
 }
 
 const NEW_EXAMPLES: &str = "\
@@ -51,6 +63,21 @@ const BENCH_EXAMPLES: &str = "\
 Examples:
   capstan plugin bench rules.wasm
   capstan plugin bench tidy-diff --fixture large -n 1000";
+
+const PULL_EXAMPLES: &str = "\
+Examples:
+  capstan plugin pull                   all plugins of capstan.toml, as capstan.lock has them
+  capstan plugin pull --update rules    the plugin `rules`, as its tag is now
+  capstan plugin pull oci://registry.example/tools/format:1    for a step: container: wasm://registry.example/tools/format:1
+
+Registries are signed in to with what `docker login` has stored. Ends with 2 if a plugin asks for more than capstan.lock accepts.";
+
+const PUSH_EXAMPLES: &str = "\
+Examples:
+  capstan plugin push rules.wasm registry.example/policies/rules:1.0
+  capstan plugin push tidy-diff ghcr.io/acme/tidy-diff:2.1 -a version=2.1 -a source=https://github.com/acme/tidy
+
+The same component with the same annotations and SOURCE_DATE_EPOCH has the same digest.";
 
 #[derive(Debug, Args)]
 pub(crate) struct New {
@@ -179,6 +206,66 @@ pub(crate) struct Bench {
     /// How results are shown.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ResultFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pull {
+    /// Plugins of the settings, or sources: https://..., oci://...; default: all plugins that are not files.
+    #[arg(value_name = "NAME|SOURCE")]
+    pub(crate) plugins: Vec<String>,
+
+    /// Accepts what they ask for, also where it is more than the lock has.
+    #[arg(long)]
+    pub(crate) accept: bool,
+
+    /// Looks at their sources anew, instead of getting what is locked.
+    #[arg(long)]
+    pub(crate) update: bool,
+
+    /// The lock file; default: capstan.lock beside the settings file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lock: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// A component, or the directory of a plugin that has been built.
+    #[arg(value_name = "FILE.wasm|DIR")]
+    pub(crate) plugin: PathBuf,
+
+    /// Where to: REGISTRY/PATH:TAG.
+    #[arg(value_name = "REFERENCE")]
+    pub(crate) reference: String,
+
+    /// Says something about it: version, description, source, licenses, ... or any key with a dot. May be repeated.
+    #[arg(short, long = "annotation", value_name = "KEY=VALUE")]
+    pub(crate) annotations: Vec<String>,
+
+    /// Who made it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) author: Option<String>,
+
+    /// How the result is shown.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ResultFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// The lock file; default: capstan.lock beside the settings file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lock: Option<PathBuf>,
+
+    /// How they are shown.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ResultFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// The lock file; default: capstan.lock beside the settings file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lock: Option<PathBuf>,
 }
 
 /// How a command that looks at plugins shows its results.

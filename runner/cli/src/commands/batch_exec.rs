@@ -18,7 +18,7 @@ use crate::config::{Config, Environment, duration};
 use crate::failure::{Exit, Failed};
 use crate::report::{JobLabel, Json, Reporter};
 use crate::workplace::Workplace;
-use crate::{interrupt, printer};
+use crate::{interrupt, plugins, printer};
 
 const FLAGS: &[Flag] = &[
     Flag {
@@ -187,12 +187,14 @@ async fn run_task(
         fs_err::canonicalize(path)
     })
     .map_err(Failed::run)?;
+    let secrets = plugins::secrets(&input.task.steps, config, environment)?;
     let job = Job {
         task: Arc::new(input.task),
         base: Base::InPlace(Arc::new(origin)),
         outer_environment: Arc::new(environment.all().clone()),
         mount_directory: arguments.workspace_files.clone(),
         mounts: mounts.into(),
+        secrets,
         resume,
     };
     reporter.jobs(vec![JobLabel::of(&job)]);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use capstan_core::redact::Secrets;
 use capstan_core::wasm_step::Invocation;
 use capstan_engine::run::{Preview, StepPreview, preview};
 use owo_colors::OwoColorize as _;
@@ -32,6 +33,7 @@ pub(super) async fn run(
         &directory,
         environment,
         &tools,
+        &Secrets::default(),
         tell,
     )
     .await?;

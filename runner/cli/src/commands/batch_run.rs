@@ -16,7 +16,7 @@ use crate::report::{JobLabel, Phase, Reporter, reporter};
 use crate::results::{self, Ended};
 use crate::spec_file::{self, Loaded};
 use crate::workplace::Workplace;
-use crate::{apply, interrupt, printer, summary};
+use crate::{apply, interrupt, plugins, printer, summary};
 
 pub(super) async fn run(
     args: Run,
@@ -109,12 +109,14 @@ async fn execute(
         let reporter = Arc::clone(&workplace.reporter);
         move |line: &str| reporter.fetching(line)
     };
+    let secrets = plugins::secrets(&loaded.spec.steps, config, environment)?;
     let plan = jobs::plan(
         loaded,
         &args.repositories,
         directory,
         environment,
         &workplace.tools,
+        &secrets,
         tell,
     );
     let plan = tokio::select! {

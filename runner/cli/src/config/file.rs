@@ -28,7 +28,7 @@ pub(super) fn find(
         .find(|path| path.is_file())
 }
 
-/// Reads a file; unknown keys become warnings.
+/// Reads the settings of a file; unknown keys become warnings. Its plugins are read by [`super::plugins`].
 pub(super) fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Values, ConfigError> {
     let text = fs_err::read_to_string(path)?;
     let table: toml::Table = toml::from_str(&text).map_err(|error| ConfigError::Parse {
@@ -37,6 +37,9 @@ pub(super) fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Values, Co
     })?;
     let mut values = Values::new();
     for (key, value) in table {
+        if key == "plugin" {
+            continue;
+        }
         let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
             warnings.push(unknown(path, &key));
             continue;
@@ -71,14 +74,22 @@ pub(super) fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Values, Co
 }
 
 fn unknown(path: &Path, key: &str) -> String {
-    let nearest = SETTINGS
-        .iter()
-        .map(|setting| (strsim::damerau_levenshtein(setting.key, key), setting.key))
-        .min()
-        .filter(|(distance, _)| *distance <= 3);
-    let mut text = format!("{}: unknown setting {key:?} is ignored", path.display());
-    if let Some((_, nearest)) = nearest {
-        text.push_str(&format!("; did you mean {nearest:?}?"));
+    let keys = SETTINGS.iter().map(|setting| setting.key);
+    format!(
+        "{}: unknown setting {key:?} is ignored{}",
+        path.display(),
+        suggestion(keys.chain(["plugin"]), key)
+    )
+}
+
+/// The end of a message about an unknown key; empty if no known one is like it.
+pub(super) fn suggestion(known: impl Iterator<Item = &'static str>, key: &str) -> String {
+    let distance = |known: &str| strsim::damerau_levenshtein(known, key);
+    let nearest = known.map(|known| (distance(known), known)).min();
+    // Of a short key nothing would be left.
+    let most = key.len().div_ceil(2).min(3);
+    match nearest.filter(|(distance, _)| *distance <= most) {
+        Some((_, nearest)) => format!("; did you mean {nearest:?}?"),
+        None => String::new(),
     }
-    text
 }

@@ -1,6 +1,7 @@
 //! Settings: defaults, then a file, then the environment, then flags. Every value knows where it came from.
 
 mod file;
+mod plugins;
 mod registry;
 mod units;
 
@@ -9,6 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use capstan_core::plugin::Entry;
 use capstan_engine::sandbox::BindMount;
 
 pub(crate) use self::registry::SETTINGS;
@@ -72,6 +74,12 @@ pub(crate) enum ConfigError {
     Read(#[from] std::io::Error),
     #[error("{}: {message}", path.display())]
     Parse { path: PathBuf, message: String },
+    #[error("{}:{line}: {message}", path.display())]
+    At {
+        path: PathBuf,
+        line: usize,
+        message: String,
+    },
     #[error("{key} = {value:?} from {origin}: {message}")]
     Value {
         key: &'static str,
@@ -105,6 +113,14 @@ pub(crate) struct Config {
     /// state elsewhere. The code is in the cache directory, and a key made anew would make it worthless.
     pub(crate) key_dir: PathBuf,
     pub(crate) docker_host: Option<String>,
+    /// Names of environment variables whose values are secrets.
+    pub(crate) secrets: Vec<String>,
+    /// The plugins, in the order in which they are called.
+    pub(crate) plugins: Vec<Entry>,
+    /// The file that the plugins are from; `None` if there is no file.
+    pub(crate) plugins_file: Option<PathBuf>,
+    /// Whether what all plugins refuse is only logged.
+    pub(crate) plugins_audit: bool,
     /// What is set, in text, and where it came from.
     pub(crate) origins: BTreeMap<&'static str, (String, Origin)>,
     /// What people should be told about the configuration.
@@ -129,8 +145,9 @@ impl Config {
                 values.insert(setting.key, (default.to_owned(), Origin::Default));
             }
         }
-        if let Some(path) = file::find(file, environment, directory) {
-            values.extend(file::read(&path, &mut warnings)?);
+        let file = file::find(file, environment, directory);
+        if let Some(path) = &file {
+            values.extend(file::read(path, &mut warnings)?);
         }
         for setting in SETTINGS {
             if let Some(value) = environment.get(setting.environment) {
@@ -146,7 +163,12 @@ impl Config {
             }
         }
         values.extend(registry::from_flags(flags));
-        Self::typed(values, warnings, environment, directory)
+        let mut config = Self::typed(values, warnings, environment, directory)?;
+        config.plugins_file = config.plugins_file.or(file);
+        if let Some(path) = &config.plugins_file {
+            config.plugins = plugins::read(path, &mut config.warnings)?;
+        }
+        Ok(config)
     }
 
     fn typed(
@@ -206,6 +228,15 @@ impl Config {
             key_dir: state_dir.clone(),
             state_dir,
             docker_host: get.text("docker-host").map(str::to_owned),
+            secrets: get
+                .text("secrets")
+                .map(|names| names.lines().map(|name| name.trim().to_owned()).collect())
+                .unwrap_or_default(),
+            plugins: Vec::new(),
+            plugins_file: get.text("plugins").map(|text| directory.join(text)),
+            plugins_audit: get
+                .parsed("plugins-audit", units::boolean)?
+                .unwrap_or(false),
             origins: values,
             warnings,
         })

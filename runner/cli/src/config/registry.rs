@@ -144,6 +144,25 @@ pub(crate) const SETTINGS: &[Setting] = &[
         None,
         "Socket of the engine; unset: Docker's current context, then the usual places.",
     ),
+    Setting {
+        key: "secrets",
+        environment: "CAPSTAN_SECRETS",
+        default: None,
+        list: true,
+        about: "Names of environment variables whose values are taken out of logs and output.",
+    },
+    one(
+        "plugins",
+        "CAPSTAN_PLUGINS",
+        None,
+        "File whose `[[plugin]]` tables count instead of those of the settings file.",
+    ),
+    one(
+        "plugins-audit",
+        "CAPSTAN_PLUGINS_AUDIT",
+        Some("false"),
+        "Whether what plugins refuse is only logged.",
+    ),
 ];
 
 /// What the flags say.
@@ -161,6 +180,7 @@ pub(super) fn from_flags(flags: &SettingFlags) -> Values {
         ("prepare-ahead", &flags.prepare_ahead),
         ("cache-dir", &flags.cache_dir),
         ("state-dir", &flags.state_dir),
+        ("plugins", &flags.plugins),
     ];
     for (key, value) in single {
         if let Some(value) = value {
@@ -175,6 +195,9 @@ pub(super) fn from_flags(flags: &SettingFlags) -> Values {
             "run-as-root",
             ("true".to_owned(), Origin::Flag("run-as-root")),
         );
+    }
+    if flags.audit {
+        values.insert("plugins-audit", ("true".to_owned(), Origin::Flag("audit")));
     }
     values
 }

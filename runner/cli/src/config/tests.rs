@@ -121,3 +121,38 @@ fn the_documentation_has_every_setting() {
         );
     }
 }
+
+#[test]
+fn another_file_of_plugins_takes_the_place_of_the_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs_err::write(directory.path().join(name), text).unwrap();
+    let plugin = |name: &str| format!("[[plugin]]\nname = \"{name}\"\nsource = \"{name}.wasm\"\n");
+    write("capstan.toml", &format!("jobs = 2\n{}", plugin("a")));
+    write(
+        "other.toml",
+        &format!("jobs = 9\n{}{}", plugin("c"), plugin("b")),
+    );
+    let load = |plugins: Option<&str>| {
+        let flags = SettingFlags {
+            plugins: plugins.map(str::to_owned),
+            ..SettingFlags::default()
+        };
+        let config = Config::load(None, &environment(&[]), &flags, directory.path()).unwrap();
+        let names: Vec<String> = config.plugins.into_iter().map(|entry| entry.name).collect();
+        (names.join(" "), config.jobs, config.warnings)
+    };
+    assert_eq!(load(None), ("a".to_owned(), Some(2), Vec::new()));
+    assert_eq!(
+        load(Some("other.toml")),
+        ("c b".to_owned(), Some(2), Vec::new())
+    );
+}
+
+#[test]
+fn a_file_of_plugins_that_is_missing_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = environment(&[("CAPSTAN_PLUGINS", "gone.toml")]);
+    let flags = SettingFlags::default();
+    let error = Config::load(None, &environment, &flags, directory.path()).unwrap_err();
+    assert!(error.to_string().contains("gone.toml"), "{error}");
+}

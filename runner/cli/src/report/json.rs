@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use capstan_core::diff::Encoding;
-use capstan_core::event::{Event, TaskId, WorkspaceKind};
+use capstan_core::event::{Event, PluginAct, TaskId, WorkspaceKind};
 use capstan_engine::docker::PullProgress;
-use capstan_engine::run::{Cause, Report, Reported};
+use capstan_engine::run::{Cause, PluginReport, Report, Reported};
 use capstan_engine::sandbox::Stream;
+use capstan_plugin_host::Severity;
 
 use super::{JobLabel, Phase, Reporter};
 use crate::printer;
@@ -200,6 +201,12 @@ impl Report for Json {
                     "results are not kept for later runs: {reason}"
                 ));
             }
+            Reported::Plugin { plugin, step, what } => {
+                if let Some(event) = plugin_event(task, plugin, step, &what) {
+                    self.flush(job, false);
+                    self.write(&event);
+                }
+            }
             Reported::StepSkipped { step } => {
                 self.write(&Event::TaskStepSkipped {
                     task,
@@ -293,6 +300,47 @@ impl Report for Json {
     }
 }
 
+/// What a program that watches may act on. Messages and times of calls are in the log.
+fn plugin_event(
+    task: TaskId,
+    plugin: &str,
+    step: Option<usize>,
+    what: &PluginReport<'_>,
+) -> Option<Event> {
+    let act = match what {
+        PluginReport::Changed { changes, audit } => PluginAct::Changed {
+            changes: changes.to_vec(),
+            audit: *audit,
+        },
+        PluginReport::Refused { refused, audit } => PluginAct::Refused {
+            rule: refused.rule.clone(),
+            reason: refused.reason.clone(),
+            details: refused.details.clone(),
+            audit: *audit,
+        },
+        PluginReport::Annotated(annotation) => PluginAct::Annotated {
+            path: annotation.path.clone(),
+            line: annotation.line,
+            severity: match annotation.severity {
+                Severity::Notice => "notice",
+                Severity::Warning => "warning",
+                Severity::Failure => "failure",
+            },
+            message: annotation.message.clone(),
+        },
+        PluginReport::PassedOver { reason } => PluginAct::PassedOver {
+            reason: (*reason).to_owned(),
+        },
+        _ => return None,
+    };
+    Some(Event::TaskPlugin {
+        task,
+        step: step.map_or(0, |step| step + 1),
+        plugin: plugin.to_owned(),
+        act,
+    })
+}
+
 impl Reporter for Json {
     fn jobs(&self, labels: Vec<JobLabel>) {
         let _ = self.jobs.set(labels);
@@ -300,6 +348,7 @@ impl Reporter for Json {
 
     fn phase(&self, phase: Phase<'_>) {
         let events = match phase {
+            Phase::LoadingPlugins | Phase::LoadedPlugin { .. } => Vec::new(),
             Phase::Parsing => vec![Event::ParsingBatchSpecStarted],
             Phase::Parsed => vec![Event::ParsingBatchSpecSuccess],
             Phase::ParsingFailed { error } => {

@@ -11,7 +11,7 @@ use capstan_engine::run::{Report, Reported};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::OwoColorize as _;
 
-use super::{JobLabel, Phase, Reporter};
+use super::{JobLabel, Phase, Reporter, is_telling};
 use crate::text::{last_line, name, printable};
 
 /// Longest piece of a step's output in its line; the terminal may cut earlier.
@@ -124,6 +124,19 @@ impl Report for Live {
             Reported::CacheGivenUp { reason } => {
                 self.warn(&format!("results are not kept for later runs: {reason}"));
             }
+            Reported::Plugin { plugin, what, .. } if is_telling(&what) => {
+                let label = self.with(|state| state.jobs.get(job).map(|label| label.name.clone()));
+                let label = label.unwrap_or_default();
+                for line in what.to_string().lines() {
+                    let line = printable(line, WIDTH);
+                    self.say(&format!("{}: plugin {plugin}: {line}", label.bold()));
+                }
+            }
+            Reported::Plugin { plugin, what, .. } => {
+                let first = what.to_string();
+                let first = first.lines().next().unwrap_or_default();
+                self.message(job, &printable(&format!("{plugin}: {first}"), WIDTH));
+            }
             Reported::StepSkipped { step } => self.step(job, step, "skipped"),
             Reported::Preparing { step } => self.step(job, step, "preparing"),
             Reported::StepStarted { step, script, .. } => {
@@ -182,6 +195,7 @@ impl Reporter for Live {
 
     fn phase(&self, phase: Phase<'_>) {
         let text = match phase {
+            Phase::LoadingPlugins => "loading plugins",
             Phase::Resolving => "finding repositories",
             Phase::PreparedImages => {
                 let pulls = self.with(|state| std::mem::take(&mut state.pulls));

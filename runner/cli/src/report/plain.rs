@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use capstan_engine::docker::PullProgress;
 use capstan_engine::run::{Report, Reported};
 
-use super::{JobLabel, Phase, Reporter};
+use super::{JobLabel, Phase, Reporter, is_telling};
 use crate::printer;
 use crate::text::{plural, printable};
 
@@ -77,6 +77,14 @@ impl Report for Plain {
             }
             Reported::CacheGivenUp { reason } => {
                 self.warn(&format!("results are not kept for later runs: {reason}"));
+            }
+            Reported::Plugin { plugin, step, what } if self.verbose || is_telling(&what) => {
+                let place = step.map(|step| format!("{}: ", self.step(job, step)));
+                let place = place.unwrap_or_default();
+                for line in what.to_string().lines() {
+                    let line = printable(line, 1000);
+                    self.say(job, &format!("{place}plugin {plugin}: {line}"));
+                }
             }
             Reported::StepSkipped { step } => {
                 self.say(job, &format!("{}: skipped", self.step(job, step)));
@@ -151,6 +159,9 @@ impl Reporter for Plain {
                     format!("{repositories} repositories")
                 },
             )),
+            Phase::LoadedPlugin { name } if self.verbose => {
+                printer::note(format_args!("loaded the plugin {name}"));
+            }
             Phase::CheckedCache { found, .. } if found > 0 => {
                 printer::note(format_args!("{found} known from the cache"));
             }

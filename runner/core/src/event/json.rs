@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::{Event, TaskId, WorkspaceKind};
+use super::{Event, PluginAct, TaskId, WorkspaceKind};
 use crate::diff::Encoding;
 use crate::gojson::{self, Text};
 use crate::result::{OutputsJson, StepResultJson};
@@ -209,6 +209,23 @@ impl Event {
                     },
                 )
             }
+            Self::TaskPlugin {
+                task,
+                step,
+                plugin,
+                act,
+            } => {
+                let status = match act {
+                    PluginAct::Refused { audit: false, .. } => Failure,
+                    _ => Progress,
+                };
+                let metadata = Metadata {
+                    plugin,
+                    act: Some(act),
+                    ..of_step(task, *step)
+                };
+                ("TASK_PLUGIN", status, metadata)
+            }
             Self::LogFileKept { path } => ("LOG_FILE_KEPT", Success, Metadata { path, ..none() }),
             &Self::UploadingChangesetSpecsStarted { total } => (
                 "UPLOADING_CHANGESET_SPECS",
@@ -317,6 +334,10 @@ struct Metadata<'a> {
     value: Option<StepResultJson<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     path: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    plugin: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a PluginAct>,
     #[serde(rename = "previewURL", skip_serializing_if = "str::is_empty")]
     preview_url: &'a str,
     #[serde(rename = "batchChangeURL", skip_serializing_if = "str::is_empty")]

@@ -136,6 +136,15 @@ pub enum Event {
         value: Box<StepResult>,
     },
 
+    /// A plugin did something that a watcher may act on. Ours: servers pass over operations that they do not know.
+    TaskPlugin {
+        task: TaskId,
+        /// 0 for none.
+        step: usize,
+        plugin: String,
+        act: PluginAct,
+    },
+
     LogFileKept {
         path: String,
     },
@@ -171,6 +180,49 @@ pub enum Event {
 
     DockerWatchDogFailure {
         error: String,
+    },
+}
+
+/// What a plugin did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum PluginAct {
+    /// A policy changed the step; with `audit` it only would have.
+    Changed {
+        /// In words.
+        changes: Vec<String>,
+        /// Whether it only would have.
+        audit: bool,
+    },
+    /// It refused, or failed where that counts as a refusal; with `audit` it only would have.
+    Refused {
+        /// The rule; none if the plugin failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        /// For people.
+        reason: String,
+        /// Pairs of name and value.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        details: Vec<(String, String)>,
+        /// Whether it only would have.
+        audit: bool,
+    },
+    /// It has something to say of a file of the diff.
+    Annotated {
+        /// The file.
+        path: String,
+        /// The line after the change.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<u32>,
+        /// `notice`, `warning` or `failure`.
+        severity: &'static str,
+        /// The message.
+        message: String,
+    },
+    /// It failed, and the run goes on without it.
+    PassedOver {
+        /// Why.
+        reason: String,
     },
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use capstan_core::redact::Secrets;
+
 use super::duration::go_duration;
+use super::plugin_report::Refused;
 use crate::fault::{Fault, FaultClass};
 
 /// The closed list of reasons for which a task fails.
@@ -20,6 +23,8 @@ pub enum Cause {
     Timeout,
     /// A template could not be rendered, or an output is not what it was declared to be.
     Template,
+    /// A plugin refused, or failed where that counts as a refusal.
+    Refused,
     /// Something that this workspace needs could not be had: image, commit, mount.
     Workspace,
     /// The machine is not fit.
@@ -64,6 +69,32 @@ impl Failure {
             message,
             hint: fault.hint,
         }
+    }
+
+    pub(super) fn refused(step: Option<usize>, refused: &Refused) -> Self {
+        let message = refused.to_string();
+        let hint = refused.rule.is_none().then(|| {
+            format!(
+                "mend or update the plugin {}; its operator may say on-failure = \"skip\" where it is no policy",
+                refused.plugin
+            )
+        });
+        Self {
+            cause: Cause::Refused,
+            step,
+            summary: first_line(&message),
+            message,
+            hint,
+        }
+    }
+
+    /// Without secrets.
+    pub(super) fn redacted(mut self, secrets: &Secrets) -> Self {
+        for text in [&mut self.summary, &mut self.message] {
+            *text = secrets.redact(text).into_owned();
+        }
+        self.hint = self.hint.map(|hint| secrets.redact(&hint).into_owned());
+        self
     }
 
     pub(super) fn timeout(step: Option<usize>, limit: Duration) -> Self {

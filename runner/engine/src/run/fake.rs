@@ -436,6 +436,7 @@ fn describe(what: &Reported<'_>) -> String {
         Reported::Cacheable { result, .. } => format!("{} cacheable", result.step_index + 1),
         Reported::Done { cached, .. } => if *cached { "done, cached" } else { "done" }.to_owned(),
         Reported::Failed { failure } => format!("failed: {}", failure.summary),
+        Reported::Plugin { plugin, what, .. } => format!("plugin {plugin}: {what}"),
         Reported::Cancelled => "cancelled".to_owned(),
     }
 }

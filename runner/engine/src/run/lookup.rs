@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use capstan_core::cache_key::cache_key;
+use capstan_core::cache_key::{cache_key, with_plugins};
 use capstan_core::diff::Diff;
 use capstan_core::result::StepResult;
 use capstan_core::slug::slug;
@@ -47,8 +47,13 @@ impl Keys {
     }
 }
 
-/// The cache keys of the steps of `job`, up to the first that runs in a component of which nothing is known yet.
-pub(super) async fn keys<E: Engine>(engine: &E, job: &Job) -> Result<Keys, MountsError> {
+/// The cache keys of the steps of `job`, up to the first that runs in a component of which nothing is known yet. What plugins have a
+/// hand in has other keys, by their `fingerprint`.
+pub(super) async fn keys<E: Engine>(
+    engine: &E,
+    job: &Job,
+    fingerprint: Option<&str>,
+) -> Result<Keys, MountsError> {
     let task = &job.task;
     let (components, known) = components(engine, task).await;
     let environments: Vec<BTreeMap<String, String>> = task
@@ -57,8 +62,14 @@ pub(super) async fn keys<E: Engine>(engine: &E, job: &Job) -> Result<Keys, Mount
         .map(|step| render::resolve(step, &job.outer_environment))
         .collect();
     let mounts = metadata(&job.mount_directory, &task.steps)?;
-    let keys = (0..known).map(|step| cache_key(task, step, &environments, &mounts, &components));
-    let keys = keys.collect::<Result<_, _>>();
+    let keys = (0..known).map(|step| {
+        let key = cache_key(task, step, &environments, &mounts, &components)?;
+        Ok(match fingerprint {
+            Some(fingerprint) => with_plugins(&key, step, fingerprint),
+            None => key,
+        })
+    });
+    let keys = keys.collect::<Result<_, serde_json::Error>>();
     Ok(Keys {
         keys: keys.map_err(|error| MountsError::Io(error.into()))?,
         components,
@@ -123,7 +134,8 @@ impl<E: Engine> Runner<E> {
             return Ok(None);
         };
         let slug = cache_slug(job);
-        for (step, key) in keys(&*self.engine, job)
+        let fingerprint = self.plugins.fingerprint();
+        for (step, key) in keys(&*self.engine, job, fingerprint)
             .await?
             .keys
             .iter()

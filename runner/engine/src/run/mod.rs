@@ -8,14 +8,18 @@ mod capture;
 mod containers;
 mod duration;
 mod failure;
+mod hooks;
 mod lookup;
 mod mounts;
+mod outlet;
 mod ownership;
+mod plugin_report;
 mod prepare;
 mod preview;
 mod render;
 mod report;
 mod schedule;
+mod shape;
 mod step;
 mod step_log;
 mod task;
@@ -25,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use capstan_core::redact::Secrets;
 use capstan_core::result::StepResult;
 use capstan_core::spec::ResolvedMount;
 use capstan_core::task::Task;
@@ -34,11 +39,13 @@ pub use self::duration::go_duration;
 pub use self::failure::{Cause, Failure};
 pub use self::lookup::Resume;
 pub use self::mounts::{MountsError, metadata as mounts_metadata};
+pub use self::plugin_report::{PluginReport, Refused};
 pub use self::preview::{Preview, StepPreview, preview};
 pub use self::report::{Report, Reported, Silent};
 
 use crate::cache::StepCache;
 use crate::git::Git;
+use crate::plugins::Plugins;
 use crate::repository::Origin;
 use crate::sandbox::{BindMount, Engine, Limits, User};
 
@@ -122,6 +129,8 @@ pub struct Job {
     pub mount_directory: PathBuf,
     /// The host paths of all steps' mounts.
     pub mounts: Arc<[ResolvedMount]>,
+    /// What is taken out of all that people see of it.
+    pub secrets: Secrets,
     /// What is already known of its result.
     pub resume: Option<Resume>,
 }
@@ -131,7 +140,7 @@ pub struct Job {
 pub struct Finished {
     /// How it ended.
     pub outcome: Outcome,
-    /// The task's log; `None` if no step had to run.
+    /// The task's log; `None` if no step had to run and no plugin was called.
     pub log: Option<PathBuf>,
     /// The workspace that was kept, where that was asked for.
     pub workspace: Option<PathBuf>,
@@ -167,6 +176,8 @@ pub struct Runner<E> {
     pub logs: PathBuf,
     /// Step results on disk; `None`: neither read nor written.
     pub cache: Option<StepCache>,
+    /// What is called in every job.
+    pub plugins: Plugins,
     /// Settings.
     pub settings: Settings,
     /// Who is told.

@@ -7,23 +7,28 @@ use capstan_core::wasm_step::is_component;
 
 use super::containers::Order;
 use super::render;
+use super::shape::Shape;
 use super::task::Progress;
 use crate::fault::Fault;
-use crate::sandbox::{BindMount, Engine, Preparation};
+use crate::sandbox::{Engine, Preparation};
 
 /// Makes ready the step `index`, which is due, and as many of those after it as the settings allow.
 ///
-/// It is called while the workspace is still being laid out. What cannot be rendered is told when the step is prepared.
+/// It is called while the workspace is still being laid out. What cannot be rendered is told when the step is prepared. Where there
+/// are policies, nothing is made and no image is fetched before they have agreed to the step.
 pub(super) fn first<E: Engine>(
     progress: &mut Progress<'_, E>,
     index: usize,
     context: &StepContext,
 ) -> Result<(), Fault> {
+    if progress.hooks.have_policies() {
+        return Ok(());
+    }
     let step = &progress.job.task.steps[index];
     let image = render::container(step, index + 1, context);
     let env = render::container_environment(step, &progress.job.outer_environment, context);
     if let (Ok(image), Ok(env)) = (image, env) {
-        start(progress, index, image, env)?;
+        start_early(progress, index, image, env)?;
         look_ahead(progress, index)?;
     }
     Ok(())
@@ -39,7 +44,7 @@ pub(super) fn look_ahead<E: Engine>(
     current: usize,
 ) -> Result<(), Fault> {
     let ahead = progress.runner.settings.prepare_ahead;
-    if ahead == 0 {
+    if ahead == 0 || progress.hooks.have_policies() {
         return Ok(());
     }
     let context = render::context(&progress.job.task, None);
@@ -52,7 +57,7 @@ pub(super) fn look_ahead<E: Engine>(
             continue;
         }
         match early(progress, step, &context) {
-            Early::Known { image, env } => start(progress, step, image, env)?,
+            Early::Known { image, env } => start_early(progress, step, image, env)?,
             Early::Skipped => {}
             Early::Unknown => break,
         }
@@ -80,7 +85,8 @@ fn hold_network<E: Engine>(
         if let Early::Known { image, env } = early(progress, step, context)
             && !is_component(&image)
         {
-            let order = order(progress, step, image, env)?;
+            let shape = early_shape(progress, step, image);
+            let order = order(progress, step, &shape, env)?;
             progress.containers.start_holder(step, order);
             return Ok(());
         }
@@ -111,14 +117,31 @@ fn early<E: Engine>(progress: &Progress<'_, E>, index: usize, context: &StepCont
     }
 }
 
-/// Starts to make the container of a step.
-pub(super) fn start<E: Engine>(
+/// Starts to make the container of a step before the step is due.
+fn start_early<E: Engine>(
     progress: &mut Progress<'_, E>,
     index: usize,
     image: String,
     env: BTreeMap<String, String>,
 ) -> Result<(), Fault> {
-    let order = order(progress, index, image, env)?;
+    let shape = early_shape(progress, index, image);
+    start(progress, index, &shape, env)
+}
+
+/// The environment is handed over apart, as far as it is known.
+fn early_shape<E: Engine>(progress: &Progress<'_, E>, index: usize, image: String) -> Shape {
+    let settings = &progress.runner.settings;
+    Shape::of(progress.job, settings, index, image, BTreeMap::new())
+}
+
+/// Starts to make the container of a step, with the environment `env`.
+pub(super) fn start<E: Engine>(
+    progress: &mut Progress<'_, E>,
+    index: usize,
+    shape: &Shape,
+    env: BTreeMap<String, String>,
+) -> Result<(), Fault> {
+    let order = order(progress, index, shape, env)?;
     progress.containers.start(index, order);
     Ok(())
 }
@@ -127,15 +150,14 @@ pub(super) fn start<E: Engine>(
 fn order<E: Engine>(
     progress: &Progress<'_, E>,
     index: usize,
-    image: String,
+    shape: &Shape,
     env: BTreeMap<String, String>,
 ) -> Result<Order, Fault> {
     let task = &progress.job.task;
     let step = &task.steps[index];
     let settings = &progress.runner.settings;
-    let mut mounts = mounts(progress, index);
+    let mut mounts = shape.mounts.clone();
     mounts.extend_from_slice(progress.workspace()?.mounts());
-    mounts.extend(settings.mounts.iter().cloned());
     let place = if task.path.is_empty() {
         String::new()
     } else {
@@ -145,10 +167,10 @@ fn order<E: Engine>(
     let workspace = progress.workspace()?.root().to_path_buf();
     let directory = task.path.clone();
     let files = step.files.keys().cloned().collect();
-    let (user, limits) = (settings.user, settings.limits.clone());
-    let (network, platform) = (settings.network.clone(), settings.platform.clone());
+    let (user, limits) = (settings.user, shape.limits.clone());
+    let (network, platform) = (shape.network.clone(), settings.platform.clone());
     Ok(Order {
-        image,
+        image: shape.image.clone(),
         platform: platform.clone(),
         env,
         preparation: Box::new(move |image, env| Preparation {
@@ -165,24 +187,4 @@ fn order<E: Engine>(
             platform,
         }),
     })
-}
-
-fn mounts<E: Engine>(progress: &Progress<'_, E>, index: usize) -> Vec<BindMount> {
-    let step = &progress.job.task.steps[index];
-    let resolved = progress
-        .job
-        .mounts
-        .iter()
-        .filter(|mount| mount.step == index);
-    resolved
-        .filter_map(|resolved| {
-            let mount = step.mount.get(resolved.mount)?;
-            let (source, target) = (resolved.path.clone(), mount.mountpoint.clone());
-            Some(BindMount {
-                source,
-                target,
-                read_only: true,
-            })
-        })
-        .collect()
 }

@@ -143,21 +143,16 @@ pub(super) fn container_environment(
     context: &StepContext,
 ) -> Result<BTreeMap<String, String>, String> {
     let mut env = environment(step, outer, context)?;
-    env.extend(visible_git(step));
+    env.extend(visible_git(&env));
     Ok(env)
 }
 
 /// The variables with which git accepts the workspace whoever owns it: all of them, or none for a step
-/// that sets one itself, as they only make sense together.
-pub(super) fn visible_git(step: &Step) -> BTreeMap<String, String> {
-    let is_ours = |name: &str| {
-        VISIBLE_GIT_ENVIRONMENT
-            .iter()
-            .any(|(ours, _)| *ours == name)
-    };
-    let sets_one = step.env.vars.iter().any(|variable| match variable {
-        EnvVar::Forwarded { name } | EnvVar::Static { name, .. } => is_ours(name),
-    });
+/// whose own variables set one, as they only make sense together.
+pub(super) fn visible_git(own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let sets_one = VISIBLE_GIT_ENVIRONMENT
+        .iter()
+        .any(|(ours, _)| own.contains_key(*ours));
     if sets_one {
         return BTreeMap::new();
     }
@@ -174,8 +169,9 @@ pub(super) fn early_environment(
     outer: &BTreeMap<String, String>,
     context: &StepContext,
 ) -> Option<BTreeMap<String, String>> {
-    let mut early = visible_git(step);
-    for (name, value) in resolve(step, outer) {
+    let own = resolve(step, outer);
+    let mut early = visible_git(&own);
+    for (name, value) in own {
         match early_text(&name, &value, context) {
             Some(rendered) => {
                 early.insert(name, rendered);

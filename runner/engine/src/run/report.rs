@@ -6,6 +6,7 @@ use std::path::Path;
 use capstan_core::result::StepResult;
 
 use super::failure::Failure;
+use super::plugin_report::PluginReport;
 use crate::sandbox::Stream;
 
 /// Is told what happens. Called from many tasks at once, in order within one task; must return quickly.
@@ -97,6 +98,15 @@ pub enum Reported<'a> {
         key: &'a str,
         /// The result.
         result: &'a StepResult,
+    },
+    /// A plugin did or said something.
+    Plugin {
+        /// Its name.
+        plugin: &'a str,
+        /// The step it is about, if it is about one.
+        step: Option<usize>,
+        /// What.
+        what: PluginReport<'a>,
     },
     /// The job is over.
     Done {

@@ -1,26 +1,25 @@
 //! One step: its container, its script, its diff, its outputs.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::sync::Arc;
 
 use capstan_core::changed_files::ChangedFiles;
-use capstan_core::diff::Diff;
 use capstan_core::failure::{Cause as Ending, StepFailure};
+use capstan_core::redact::{MASK, Secrets};
 use capstan_core::result::StepResult;
-use capstan_core::spec::Step;
-use capstan_core::template::StepContext;
+use capstan_core::template::{StepContext, StepVars};
 use capstan_core::wasm_step::is_component;
 use tokio::sync::mpsc;
 
-use super::capture::Capture;
 use super::containers::NotMade;
 use super::failure::{Cause, Failure};
+use super::outlet::{LogSink, Outlet};
 use super::report::Reported;
-use super::step_log::StepLog;
-use super::task::{Progress, Stage};
+use super::shape::Shape;
+use super::task::{Known, Progress, Stage, changed_files};
 use super::{prepare, render};
 use crate::fault::Fault;
-use crate::sandbox::{Chunk, Engine, Exit, Gated, Inputs, SCRIPT, Stream};
+use crate::sandbox::{Chunk, Engine, Exit, Gated, Inputs, SCRIPT};
 
 /// Chunks of output on the way from the engine; few, so that a slow reader slows the step down.
 const CHUNKS: usize = 16;
@@ -30,10 +29,8 @@ const SHOWN: usize = 500;
 
 /// What a step's script is run with, all rendered.
 struct Rendered {
-    container: String,
+    shape: Shape,
     script: String,
-    /// What the spec says, to be shown.
-    env: BTreeMap<String, String>,
     files: BTreeMap<String, String>,
     /// The variables that the container does not have yet.
     late: BTreeMap<String, String>,
@@ -43,7 +40,11 @@ struct Rendered {
 struct Remains {
     stdout: String,
     stderr: String,
+    /// As git printed it.
     diff: Vec<u8>,
+    /// What plugins made of it, if that is another.
+    processed: Option<Vec<u8>>,
+    /// Of what plugins made of it.
     changed_files: ChangedFiles,
 }
 
@@ -51,36 +52,70 @@ struct Remains {
 pub(super) async fn run<E: Engine>(
     progress: &mut Progress<'_, E>,
     index: usize,
+    context: StepContext,
+) -> Result<Known, Box<Failure>> {
+    let ran = follow(progress, index, context).await;
+    progress.log_plugins();
+    match ran {
+        Ok(known) => Ok(known),
+        // An error in an output is the task's failure and not the step's (facts/batch-spec.md 3.5).
+        Err(Stopped::AfterStep(failure)) => Err(failure),
+        Err(Stopped::InStep(failure)) => {
+            let failure = failure.redacted(&progress.job.secrets);
+            progress.tell(Reported::StepFailed {
+                step: index,
+                failure: &failure,
+            });
+            Err(Box::new(failure))
+        }
+    }
+}
+
+/// Where a failure belongs.
+enum Stopped {
+    InStep(Box<Failure>),
+    AfterStep(Box<Failure>),
+}
+
+async fn follow<E: Engine>(
+    progress: &mut Progress<'_, E>,
+    index: usize,
     mut context: StepContext,
-) -> Result<StepResult, Box<Failure>> {
+) -> Result<Known, Stopped> {
     let remains = execute(progress, index, &context).await;
-    let remains = remains.inspect_err(|failure| {
-        progress.tell(Reported::StepFailed {
-            step: index,
-            failure,
-        });
-    })?;
-    let Remains { diff, .. } = remains;
+    let remains = remains.map_err(Stopped::InStep)?;
     context.step.files = remains.changed_files.clone();
     context.step.stdout = remains.stdout;
     context.step.stderr = remains.stderr;
-    // An error in an output is the task's failure and not the step's (facts/batch-spec.md 3.5).
+    let StepVars { stdout, stderr, .. } = &context.step;
+    let derived = progress
+        .hooks
+        .derive_outputs(index, stdout, stderr, &mut context.outputs);
+    derived.await.map_err(Stopped::InStep)?;
     render::set_outputs(&progress.job.task.steps[index], &mut context).map_err(
         |(message, hint)| {
-            Box::new(Failure {
+            Stopped::AfterStep(Box::new(Failure {
                 hint,
                 ..Failure::template(index, message)
-            })
+            }))
         },
     )?;
-    Ok(StepResult {
+    let kept = Arc::new(StepResult {
         step_index: index,
-        diff,
+        diff: remains.diff,
         changed_files: remains.changed_files,
         stdout: context.step.stdout,
         stderr: context.step.stderr,
         outputs: context.outputs,
-    })
+    });
+    let seen = match remains.processed {
+        None => Arc::clone(&kept),
+        Some(diff) => Arc::new(StepResult {
+            diff,
+            ..StepResult::clone(&kept)
+        }),
+    };
+    Ok(Known { seen, kept })
 }
 
 /// Runs the script in its container and looks at what it did.
@@ -92,10 +127,12 @@ async fn execute<E: Engine>(
     progress.stage = Stage::Preparing(index);
     progress.tell(Reported::Preparing { step: index });
     let rendered = prepare(progress, index, context).await;
+    progress.log_plugins();
     let rendered = rendered.inspect_err(|failure| {
+        let error = progress.job.secrets.redact(&failure.message);
         progress.tell(Reported::PreparingFailed {
             step: index,
-            error: &failure.message,
+            error: &error,
         });
     })?;
     progress.tell(Reported::Prepared { step: index });
@@ -110,55 +147,57 @@ async fn execute<E: Engine>(
     let limit = progress.runner.settings.diff_limit;
     let workspace = progress.workspace_mut().map_err(fault)?;
     let diff = workspace.diff(limit).await.map_err(fault)?;
-    let changed_files = Diff::parse(&diff)
-        .map(|parsed| parsed.changed_files())
-        .map_err(|error| {
-            fault(Fault::workspace(format!(
-                "getting changed files in step: {error}"
-            )))
-        })?;
+    let processed = progress.hooks.process_diff(index, &diff).await?;
+    let changed_files = changed_files(processed.as_ref().unwrap_or(&diff)).map_err(fault)?;
     Ok(Remains {
         stdout,
         stderr,
         diff,
+        processed,
         changed_files,
     })
 }
 
-/// Renders what the step needs and gets its container to the gate.
+/// Renders what the step needs, has policies look at it, and gets its container to the gate.
 async fn prepare<E: Engine>(
     progress: &mut Progress<'_, E>,
     index: usize,
     context: &StepContext,
 ) -> Result<Rendered, Box<Failure>> {
-    let step = &progress.job.task.steps[index];
-    let outer = &progress.job.outer_environment;
+    let job = progress.job;
+    let step = &job.task.steps[index];
     let template = |error| Box::new(Failure::template(index, error));
     let fault = |fault| Box::new(Failure::fault(Some(index), "", fault));
 
     let container = render::container(step, index + 1, context).map_err(template)?;
     let script = render::script(step, context).map_err(template)?;
     let files = render::files(step, context).map_err(template)?;
-    let env = render::environment(step, outer, context).map_err(template)?;
-    let mut late = env.clone();
-    late.extend(render::visible_git(step));
+    let env = render::environment(step, &job.outer_environment, context).map_err(template)?;
+    let mut shape = Shape::of(job, &progress.runner.settings, index, container, env);
+    progress
+        .hooks
+        .check_step(job, index, &script, &mut shape)
+        .await?;
+    let mut late = shape.env.clone();
+    late.extend(render::visible_git(&shape.env));
 
-    // A container that was made ahead fits unless what it was made from turned out otherwise.
-    if !progress.containers.fits(index, &container, &late) {
-        prepare::start(progress, index, container.clone(), late.clone()).map_err(fault)?;
+    // A container that was made ahead fits unless what it was made from turned out otherwise. Policies change steps before
+    // anything is made.
+    if !progress.containers.fits(index, &shape.image, &late) {
+        prepare::start(progress, index, &shape, late.clone()).map_err(fault)?;
     }
     progress.containers.keep_late(index, &mut late);
     let image = match progress.containers.take(index).await {
         Ok(image) => image,
         Err(NotMade::Container(error)) => return Err(fault(error)),
         Err(NotMade::Image(error)) => {
-            let number = index + 1;
-            let doing = if is_component(&container) {
+            let (number, image) = (index + 1, &shape.image);
+            let doing = if is_component(image) {
                 "load component"
             } else {
                 "pull image"
             };
-            let failed = format!("failed to {doing} for step {number}: {container}: ");
+            let failed = format!("failed to {doing} for step {number}: {image}: ");
             return Err(Box::new(Failure::fault(Some(index), &failed, error)));
         }
     };
@@ -172,9 +211,8 @@ async fn prepare<E: Engine>(
     let workspace = progress.workspace_mut().map_err(fault)?;
     workspace.ensure_directory(path).await.map_err(fault)?;
     Ok(Rendered {
-        container,
+        shape,
         script,
-        env,
         files,
         late,
     })
@@ -187,9 +225,8 @@ async fn run_script<E: Engine>(
     rendered: Rendered,
 ) -> Result<(String, String), Box<Failure>> {
     let Rendered {
-        container,
+        shape,
         script,
-        env,
         files,
         late,
     } = rendered;
@@ -198,24 +235,30 @@ async fn run_script<E: Engine>(
         job,
         index: job_index,
         containers,
+        hooks,
         log,
         ..
     } = progress;
-    let report = |what: Reported<'_>| runner.report.report(*job_index, what);
+    let report = runner.report.as_ref();
     let fault = |fault| Box::new(Failure::fault(Some(index), "", fault));
     let Some(at_gate) = containers.current.as_mut() else {
         return Err(fault(Fault::workspace("the step's container is gone")));
     };
-    let env = masked(&job.task.steps[index], env);
-    report(Reported::StepStarted {
+    let secrets = &job.secrets;
+    let shown = (secrets.redact(&script), secrets.redact(&shape.image));
+    let started = Reported::StepStarted {
         step: index,
-        script: &script,
-        env: &env,
-    });
+        script: &shown.0,
+        env: &masked(&shape, secrets),
+    };
+    report.report(*job_index, started);
 
     let settings = &runner.settings;
-    let mut sink = Sink::new(log.as_mut(), settings.capture_limit);
-    sink.log(|log| log.begin(index, &script, &container));
+    let mut log = LogSink::new(log.as_mut());
+    log.write(|log| log.begin(index, &shown.0, &shown.1));
+    let place = (*job_index, index);
+    let limit = settings.capture_limit;
+    let mut outlet = Outlet::open(place, report, hooks, secrets, log, limit).await?;
     let (sender, mut receiver) = mpsc::channel(CHUNKS);
     let inputs = Inputs {
         script: script.clone(),
@@ -224,33 +267,37 @@ async fn run_script<E: Engine>(
     };
     let follow = async {
         while let Some(Chunk { stream, bytes }) = receiver.recv().await {
-            sink.push(stream, &bytes);
-            report(Reported::Output {
-                step: index,
-                stream,
-                bytes: &bytes,
-            });
+            outlet.push(stream, bytes).await?;
         }
+        outlet.end().await
     };
-    let run = async { tokio::join!(at_gate.open(inputs, sender), follow).0 };
+    let run = async {
+        // The first error ends the other: a filter that fails stops the step.
+        let open = async { at_gate.open(inputs, sender).await.map_err(fault) };
+        tokio::try_join!(open, follow).map(|(exit, ())| exit)
+    };
     // Without a limit of its own, the step is bounded by the task's, which began earlier.
-    let limit = settings.step_timeout.unwrap_or(settings.task_timeout);
+    let limit = shape.timeout.unwrap_or(settings.task_timeout);
     let ended = match tokio::time::timeout(limit, run).await {
         Ok(Ok(exit)) => Ended::Exit(exit),
-        Ok(Err(error)) => Ended::Failed(fault(error)),
+        Ok(Err(failure)) => Ended::Failed(failure),
         Err(_) => Ended::Failed(Box::new(Failure::timeout(Some(index), limit))),
     };
 
-    let note = ended.note();
-    sink.log(|log| log.end(note.as_deref()));
-    sink.log_what_was_dropped(index);
-    let (stdout, stderr) = sink
-        .finish()
-        .map_err(|error| fault(Fault::disk("writing the log of the task", &error)))?;
+    outlet.close();
+    let note = ended.note().map(|note| secrets.redact(&note).into_owned());
+    outlet.log.write(|log| log.end(note.as_deref()));
+    outlet.log_what_was_dropped();
+    let (stdout, stderr) = outlet.finish().map_err(fault)?;
     match ended {
         Ended::Exit(Exit { code: 0, .. }) => Ok((stdout, stderr)),
         Ended::Exit(exit) => Err(Box::new(script_failed(
-            index, exit, &script, &container, &stdout, &stderr,
+            index,
+            exit,
+            &script,
+            &shape.image,
+            &stdout,
+            &stderr,
         ))),
         Ended::Failed(failure) => Err(failure),
     }
@@ -274,74 +321,17 @@ impl Ended {
     }
 }
 
-/// Where a step's output goes.
-struct Sink<'a> {
-    stdout: Capture,
-    stderr: Capture,
-    log: Option<&'a mut StepLog>,
-    /// The first error of the log; nothing is written to it afterwards.
-    error: Option<io::Error>,
-}
-
-impl<'a> Sink<'a> {
-    fn new(log: Option<&'a mut StepLog>, limit: usize) -> Self {
-        Self {
-            stdout: Capture::new(limit),
-            stderr: Capture::new(limit),
-            log,
-            error: None,
-        }
-    }
-
-    fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        match stream {
-            Stream::Stdout => self.stdout.push(bytes),
-            Stream::Stderr => self.stderr.push(bytes),
-        }
-        self.log(|log| log.output(stream, bytes));
-    }
-
-    /// What templates and results do not have of the output: nobody should wonder why.
-    fn log_what_was_dropped(&mut self, index: usize) {
-        for (name, dropped) in [
-            ("stdout", self.stdout.dropped()),
-            ("stderr", self.stderr.dropped()),
-        ] {
-            if dropped > 0 {
-                let step = index + 1;
-                self.log(|log| {
-                    log.line(&format!(
-                        "[Step {step}] templates and results have {name} without its last {dropped} bytes"
-                    ))
-                });
-            }
-        }
-    }
-
-    fn log(&mut self, write: impl FnOnce(&mut StepLog) -> io::Result<()>) {
-        if self.error.is_none()
-            && let Some(log) = &mut self.log
-        {
-            self.error = write(log).err();
-        }
-    }
-
-    fn finish(self) -> Result<(String, String), io::Error> {
-        match self.error {
-            Some(error) => Err(error),
-            None => Ok((self.stdout.into_text(), self.stderr.into_text())),
-        }
-    }
-}
-
 /// The environment as it may be shown: what comes from outside may be a secret.
-fn masked(step: &Step, mut env: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    for name in render::forwarded(step) {
-        if let Some(value) = env.get_mut(name) {
-            "********".clone_into(value);
-        }
-    }
-    env
+fn masked(shape: &Shape, secrets: &Secrets) -> BTreeMap<String, String> {
+    let shown = shape.env.iter().map(|(name, value)| {
+        let value = if shape.forwarded.contains(name) {
+            MASK.to_owned()
+        } else {
+            secrets.redact(value).into_owned()
+        };
+        (name.clone(), value)
+    });
+    shown.collect()
 }
 
 fn script_failed(

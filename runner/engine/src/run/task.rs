@@ -4,14 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use capstan_core::diff::Encoding;
+use capstan_core::changed_files::ChangedFiles;
+use capstan_core::diff::{Diff, Encoding};
+use capstan_core::plugin::Hook;
 use capstan_core::result::StepResult;
 use capstan_core::template::StepContext;
 use tokio_util::sync::CancellationToken;
 
 use super::containers::Containers;
 use super::failure::Failure;
+use super::hooks::Hooks;
 use super::lookup::Keys;
+use super::plugin_report::Voice;
 use super::report::Reported;
 use super::step_log::StepLog;
 use super::{Base, Finished, Job, Outcome, Runner, lookup, prepare, render, step};
@@ -25,6 +29,7 @@ pub(super) struct Progress<'a, E: Engine> {
     pub(super) index: usize,
     pub(super) job: &'a Job,
     pub(super) containers: Containers<E>,
+    pub(super) hooks: Hooks,
     pub(super) stage: Stage,
     /// The last image that ran: files it left behind may need its root to be put away.
     pub(super) image: Option<Image>,
@@ -69,6 +74,13 @@ pub(super) async fn run<E: Engine>(
         index,
         job,
         containers: Containers::new(Arc::clone(&runner.engine)),
+        hooks: {
+            let (report, secrets) = (Arc::clone(&runner.report), job.secrets.clone());
+            Hooks::new(
+                &runner.plugins,
+                Arc::new(Voice::new(report, index, secrets)),
+            )
+        },
         stage: Stage::Between,
         image: None,
         log: None,
@@ -85,12 +97,13 @@ pub(super) async fn run<E: Engine>(
         }
         ended = progress.drive() => match ended {
             Ok((result, cached)) => Outcome::Done { result, cached },
-            Err(failure) => Outcome::Failed(*failure),
+            Err(failure) => Outcome::Failed(failure.redacted(&job.secrets)),
         },
         () = tokio::time::sleep(runner.settings.task_timeout) => {
             Outcome::Failed(progress.too_long())
         }
     };
+    progress.log_plugins();
     let log = progress.log.as_ref().map(|log| log.path().to_path_buf());
     let workspace = progress.put_away().await;
     progress.tell(match &outcome {
@@ -112,18 +125,21 @@ pub(super) async fn run<E: Engine>(
 impl<E: Engine> Progress<'_, E> {
     async fn drive(&mut self) -> Result<(Option<Arc<StepResult>>, bool), Box<Failure>> {
         let steps = &self.job.task.steps;
-        let mut previous = self
-            .job
-            .resume
-            .as_ref()
-            .map(|resume| Arc::clone(&resume.result));
-        let start = previous.as_ref().map_or(0, |result| result.step_index + 1);
+        let (job, settings) = (self.job, &self.runner.settings);
+        self.hooks.check_job(job, settings).await?;
+        let kept = job.resume.as_ref().map(|resume| &resume.result);
+        let start = kept.map_or(0, |result| result.step_index + 1);
+        let mut previous = match kept {
+            Some(kept) => Some(seen(&self.hooks, Arc::clone(kept)).await?),
+            None => None,
+        };
         if start < steps.len() {
             if start > 0 {
                 self.tell(Reported::Resumed { start });
             }
             // Before any step runs: it may change what is mounted.
-            self.keys = lookup::keys(&*self.runner.engine, self.job)
+            let fingerprint = self.runner.plugins.fingerprint();
+            self.keys = lookup::keys(&*self.runner.engine, job, fingerprint)
                 .await
                 .map_err(|error| {
                     let fault = Fault::workspace(error.to_string());
@@ -141,16 +157,18 @@ impl<E: Engine> Progress<'_, E> {
                 continue;
             }
             if self.workspace.is_none() {
-                self.make_workspace(index, &context, previous.as_deref())
-                    .await
-                    .map_err(|fault| Failure::fault(None, "", fault))?;
+                let first = self.make_workspace(index, &context).await;
+                first.map_err(|fault| Failure::fault(None, "", fault))?;
+                self.lay_out(job.resume.as_ref().map(|resume| &*resume.result))
+                    .await?;
             }
-            let result = Arc::new(step::run(self, index, context).await?);
+            let Known { seen, kept } = step::run(self, index, context).await?;
             ran = true;
             self.stage = Stage::Between;
-            self.tell(Reported::StepDone { result: &result });
-            self.remember(&result).await;
-            previous = Some(result);
+            self.hooks.voice.set_step(None);
+            self.tell(Reported::StepDone { result: &seen });
+            self.remember(&seen, kept).await;
+            previous = Some(seen);
         }
         Ok((previous, !ran))
     }
@@ -199,68 +217,120 @@ impl<E: Engine> Progress<'_, E> {
         self.workspace.as_mut().ok_or_else(no_workspace)
     }
 
-    /// Makes the workspace for the steps from `first` on and brings it to the state after `previous`. The containers of the
-    /// first steps are made at the same time.
-    async fn make_workspace(
-        &mut self,
-        first: usize,
-        context: &StepContext,
-        previous: Option<&StepResult>,
-    ) -> Result<(), Fault> {
-        self.tell(Reported::Workspace);
-        let runner = self.runner;
+    /// The name of the task's log and directory.
+    fn name(&self) -> String {
         // People read it, and paste it into a shell.
         let slug = lookup::cache_slug(self.job).replace(char::is_control, "-");
         let name = format!("{:04}-{slug}", self.index);
         // A long name of a repository must not make the directory's name too long for the file system.
-        let name = &name[..name.floor_char_boundary(100)];
-        let log = runner.logs.join(format!("{name}.log"));
-        self.log = Some(
-            fs_err::create_dir_all(&runner.logs)
-                .and_then(|()| StepLog::create(&log, runner.settings.log_limit))
-                .map_err(|error| Fault::disk("creating the log of the task", &error))?,
-        );
-        let home = runner.workspaces.join(name);
-        let task = &self.job.task;
-        let layout = Layout {
-            only: if task.only_fetch_workspace {
-                &task.path
-            } else {
-                ""
-            },
-            visible_git: true,
-        };
+        name[..name.floor_char_boundary(100)].to_owned()
+    }
+
+    /// Makes the log, unless it is there.
+    fn open_log(&mut self) -> Result<(), Fault> {
+        if self.log.is_some() {
+            return Ok(());
+        }
+        let runner = self.runner;
+        let path = runner.logs.join(format!("{}.log", self.name()));
+        let log = fs_err::create_dir_all(&runner.logs)
+            .and_then(|()| StepLog::create(&path, runner.settings.log_limit))
+            .map_err(|error| Fault::disk("creating the log of the task", &error))?;
+        self.log = Some(log);
+        Ok(())
+    }
+
+    /// Writes what plugins have said to the log.
+    pub(super) fn log_plugins(&mut self) {
+        let lines = self.hooks.voice.take_lines();
+        if lines.is_empty() {
+            return;
+        }
+        let opened = self.open_log().map_err(|fault| fault.message);
+        let written = opened.and_then(|()| {
+            let log = self.log.iter_mut();
+            let mut lines = log.flat_map(|log| lines.iter().map(|line| log.line(line)));
+            lines
+                .try_for_each(|written| written)
+                .map_err(|error| error.to_string())
+        });
+        if let Err(error) = written {
+            tracing::warn!(%error, "what plugins said could not be written to a task's log");
+        }
+    }
+
+    /// Makes the directories of the workspace for the steps from `first` on. The making of the containers of the first steps
+    /// begins, too.
+    async fn make_workspace(&mut self, first: usize, context: &StepContext) -> Result<(), Fault> {
+        self.tell(Reported::Workspace);
+        let runner = self.runner;
+        self.open_log()?;
+        let home = runner.workspaces.join(self.name());
+        let layout = layout(self.job);
         // Kept at once, so that it is put away also if what follows fails.
         self.workspace = Some(match &self.job.base {
             Base::Commit(origin) => Workspace::make(&runner.git, home, origin, layout)?,
             Base::InPlace(origin) => Workspace::in_place(&runner.git, home, origin).await?,
         });
-        prepare::first(self, first, context)?;
-        let base = &self.job.base;
-        let workspace = self.workspace_mut()?;
-        if let Base::Commit(origin) = base {
-            workspace.check_out(origin, layout).await?;
+        prepare::first(self, first, context)
+    }
+
+    /// Lays out the commit, has plugins prepare it, and brings the workspace to the state that `known` describes.
+    async fn lay_out(&mut self, known: Option<&StepResult>) -> Result<(), Box<Failure>> {
+        let fault = |fault| Box::new(Failure::fault(None, "", fault));
+        let job = self.job;
+        let layout = layout(job);
+        let mut without = Vec::new();
+        loop {
+            if let Base::Commit(origin) = &job.base {
+                let workspace = self.workspace_mut().map_err(fault)?;
+                workspace.check_out(origin, layout).await.map_err(fault)?;
+            }
+            if !self.hooks.have(Hook::Workspace) {
+                break;
+            }
+            let can_undo = matches!(job.base, Base::Commit(_));
+            let root = self.workspace().map_err(fault)?.root().to_path_buf();
+            let failed = self.hooks.prepare(&root, &without, can_undo).await;
+            self.log_plugins();
+            let Some(failed) = failed? else {
+                // Steps may run as somebody else, and git has to read what the plugins made.
+                self.after_step().await.map_err(fault)?;
+                break;
+            };
+            without.push(failed);
+            let workspace = self.workspace_mut().map_err(fault)?;
+            workspace.clear().await.map_err(fault)?;
         }
-        match previous {
-            Some(previous) => workspace.apply(&previous.diff).await,
-            None => Ok(()),
+        let Some(known) = known else {
+            return Ok(());
+        };
+        let has_prepared = self.hooks.have(Hook::Workspace);
+        let limit = self.runner.settings.diff_limit;
+        let workspace = self.workspace_mut().map_err(fault)?;
+        if has_prepared {
+            // The known diff has it already.
+            let prepared = workspace.diff(limit).await.map_err(fault)?;
+            workspace.take_back(&prepared).await.map_err(fault)?;
         }
+        workspace.apply(&known.diff).await.map_err(fault)
     }
 
     /// Keeps a step's result for later runs. Not being able to costs time then, but no result now.
-    async fn remember(&mut self, result: &Arc<StepResult>) {
-        let Some(key) = self.keys.get(result.step_index) else {
+    ///
+    /// Whoever keeps results elsewhere is told the one that is to be seen: it makes changesets of it.
+    async fn remember(&mut self, seen: &StepResult, kept: Arc<StepResult>) {
+        let Some(key) = self.keys.get(kept.step_index) else {
             return;
         };
-        self.tell(Reported::Cacheable { key, result });
+        self.tell(Reported::Cacheable { key, result: seen });
         let Some(cache) = self.runner.cache.clone() else {
             return;
         };
         let (slug, key) = (lookup::cache_slug(self.job), key.clone());
-        let result = Arc::clone(result);
         // Writing waits for the disk.
         let put = tokio::task::spawn_blocking(move || {
-            cache.put(&slug, &key, result.to_json(Encoding::Base64).as_bytes())
+            cache.put(&slug, &key, kept.to_json(Encoding::Base64).as_bytes())
         });
         let put = put.await;
         if let Err(fault) = put.unwrap_or_else(|error| Err(Fault::workspace(error.to_string()))) {
@@ -281,6 +351,47 @@ impl<E: Engine> Progress<'_, E> {
         }
         None
     }
+}
+
+/// A step's result.
+pub(super) struct Known {
+    /// As templates, events and changesets see it.
+    pub(super) seen: Arc<StepResult>,
+    /// With the diff as git printed it, from which a later run goes on. Without plugins the same.
+    pub(super) kept: Arc<StepResult>,
+}
+
+/// A result as it is to be seen: with its diff as plugins make it.
+async fn seen(hooks: &Hooks, kept: Arc<StepResult>) -> Result<Arc<StepResult>, Box<Failure>> {
+    let step = kept.step_index;
+    match hooks.process_diff(step, &kept.diff).await? {
+        None => Ok(kept),
+        Some(diff) => Ok(Arc::new(StepResult {
+            changed_files: changed_files(&diff)
+                .map_err(|fault| Failure::fault(Some(step), "", fault))?,
+            diff,
+            ..StepResult::clone(&kept)
+        })),
+    }
+}
+
+fn layout(job: &Job) -> Layout<'_> {
+    let task = &job.task;
+    Layout {
+        only: if task.only_fetch_workspace {
+            &task.path
+        } else {
+            ""
+        },
+        visible_git: true,
+    }
+}
+
+/// The files that a diff touches.
+pub(super) fn changed_files(diff: &[u8]) -> Result<ChangedFiles, Fault> {
+    Diff::parse(diff)
+        .map(|parsed| parsed.changed_files())
+        .map_err(|error| Fault::workspace(format!("getting changed files in step: {error}")))
 }
 
 fn no_workspace() -> Fault {

@@ -218,6 +218,46 @@ impl Workspace {
             .map_err(|error| error.into_fault(CONTEXT))
     }
 
+    /// Takes the changes of `diff`, which [`Workspace::diff`] has just told, back. What git ignores stays.
+    ///
+    /// # Errors
+    /// A fault of the workspace when the diff does not apply.
+    pub async fn take_back(&mut self, diff: &[u8]) -> Result<(), Fault> {
+        const CONTEXT: &str = "taking changes back";
+        if diff.is_empty() {
+            return Ok(());
+        }
+        let apply = self.git.isolated_world_writable("apply");
+        self.environment(apply)
+            .args(["--reverse", "-p0", "--whitespace=nowarn", "-"])
+            .input(diff)
+            .run()
+            .await
+            .map_err(|error| error.into_fault(CONTEXT))
+    }
+
+    /// Empties a workspace that was laid out and in which no step has run, so that it can be laid out again. The directory itself
+    /// stays: containers may have been made from it.
+    ///
+    /// # Errors
+    /// A fault of the environment when the file system fails.
+    pub async fn clear(&mut self) -> Result<(), Fault> {
+        let failed = |error: io::Error| Fault::disk("emptying the workspace", &error);
+        let work = self.work.try_clone().map_err(failed)?;
+        let index = self.git_dir().join("index");
+        blocking(move || {
+            for entry in work.entries()? {
+                // No step has run, so all of it is our own.
+                let _ours = tree::remove(&work, &entry?.file_name())?;
+            }
+            fs_err::remove_file(index)
+        })
+        .await
+        .map_err(failed)?;
+        self.base.clone_from(&self.base_rev);
+        Ok(())
+    }
+
     /// Makes all that a step wrote writable for the user of the next one, whoever that is.
     ///
     /// # Errors

@@ -214,7 +214,7 @@ async fn bytes_are_counted(#[case] arguments: &str, #[case] expected: &str) {
         exceeded.as_deref(),
         // Of an error while writing, the C library of guests says no more than that there was one.
         (!expected.ends_with("ok"))
-            .then_some("it wrote more bytes to files than it may, more than its 100")
+            .then_some("it wrote too many bytes to files, more than its 100")
     );
 }
 
@@ -240,6 +240,6 @@ async fn files_are_counted(#[case] arguments: &str, #[case] expected: &str) {
         exceeded.as_deref(),
         expected
             .contains("StorageFull")
-            .then_some("it made more files than it may, more than its 3")
+            .then_some("it made too many files, more than its 3")
     );
 }

@@ -7,10 +7,15 @@ mod capability;
 mod component;
 mod fixture;
 mod inspect;
+mod list;
 mod manifest;
 mod measure;
 mod new;
+mod prune;
+mod pull;
+mod push;
 mod starters;
+mod supply;
 mod test;
 mod unified;
 mod wit;
@@ -33,5 +38,9 @@ pub(super) async fn run(
         Plugin::Test(args) => test::run(&args, config_file, environment).await,
         Plugin::Inspect(args) => inspect::run(&args, config_file, environment).await,
         Plugin::Bench(args) => bench::run(&args, config_file, environment).await,
+        Plugin::Pull(args) => pull::run(&args, config_file, environment).await,
+        Plugin::Push(args) => push::run(&args, environment).await,
+        Plugin::List(args) => list::run(&args, config_file, environment),
+        Plugin::Prune(args) => prune::run(&args, config_file, environment),
     }
 }

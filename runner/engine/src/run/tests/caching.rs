@@ -5,7 +5,7 @@ use crate::run::lookup::{self, Keys};
 
 async fn keys(bench: &Bench, job: &Job) -> Keys {
     let engine = bench.runner().await.engine.clone();
-    lookup::keys(&*engine, job).await.unwrap()
+    lookup::keys(&*engine, job, None).await.unwrap()
 }
 
 fn key(keys: &Keys, step: usize) -> &str {

@@ -7,11 +7,13 @@ mod endings;
 mod environment;
 mod reports;
 mod scheduling;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use capstan_core::redact::Secrets;
 use capstan_core::spec::{ParseOptions, Step, check_mounts};
 use capstan_core::task::{BatchChange, Repository, Task};
 
@@ -20,6 +22,7 @@ use super::{Base, Finished, Job, Outcome, Resume, Runner, Settings};
 use crate::cache::StepCache;
 use crate::git::fixture::Fixture;
 use crate::git::tests::git;
+use crate::plugins::Plugins;
 use crate::repository::{Origin, RemoteCache, Source, open};
 
 /// A repository with the files `README` and `sub/file`, an engine, and all that a run needs.
@@ -33,6 +36,7 @@ struct Bench {
     outer_environment: BTreeMap<String, String>,
     origin: Arc<Origin>,
     path: String,
+    secrets: Secrets,
 }
 
 impl Bench {
@@ -54,6 +58,7 @@ impl Bench {
             cache: None,
             outer_environment: BTreeMap::new(),
             path: String::new(),
+            secrets: Secrets::default(),
         }
     }
 
@@ -94,6 +99,7 @@ impl Bench {
             outer_environment: Arc::new(self.outer_environment.clone()),
             mount_directory: spec_directory,
             mounts: mounts.into(),
+            secrets: self.secrets.clone(),
             resume: None,
         }
     }
@@ -105,6 +111,7 @@ impl Bench {
             workspaces: self.directory.path().join("workspaces"),
             logs: self.directory.path().join("logs"),
             cache: self.cache.clone(),
+            plugins: Plugins::default(),
             settings: self.settings.clone(),
             report: Arc::clone(&self.recorder) as _,
             cancel: self.fake.clock.cancel.clone(),

@@ -1,0 +1,179 @@
+//! Redaction of a stream, chunk by chunk.
+
+use super::{Known, MASK, Secrets};
+
+/// So many line breaks in a row are looked past: one as Windows writes it.
+const BREAKS: usize = 2;
+
+/// Most bytes that are looked at at once.
+const PIECE: usize = 64 << 10;
+
+/// Takes secrets out of a stream.
+///
+/// Where two spellings overlap, all of both is covered by one mask. What comes out does not depend on how the stream is cut into
+/// chunks.
+#[derive(Debug)]
+pub struct Redactor {
+    secrets: Secrets,
+    /// What may be the beginning of a secret.
+    held: Vec<u8>,
+    /// How many bytes of `held`, line breaks not counted, belong to a secret whose mask has been written.
+    covered: usize,
+    /// How many line breaks end what is before `held`; not counted beyond [`BREAKS`].
+    breaks: usize,
+}
+
+/// Where matches begin and end, line breaks not counted.
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Redactor {
+    pub(super) fn new(secrets: Secrets) -> Self {
+        Self {
+            secrets,
+            held: Vec::new(),
+            covered: 0,
+            breaks: 0,
+        }
+    }
+
+    /// Takes a chunk and appends to `into` what is certain by now.
+    pub fn push(&mut self, chunk: &[u8], into: &mut Vec<u8>) {
+        let Some(known) = self.secrets.known.clone() else {
+            into.extend_from_slice(chunk);
+            return;
+        };
+        for piece in chunk.chunks(PIECE) {
+            self.held.extend_from_slice(piece);
+            self.advance(&known, false, into);
+        }
+    }
+
+    /// The stream has ended: appends the rest. The next stream may begin.
+    pub fn finish(&mut self, into: &mut Vec<u8>) {
+        if let Some(known) = self.secrets.known.clone() {
+            self.advance(&known, true, into);
+            self.breaks = 0;
+        }
+    }
+
+    fn advance(&mut self, known: &Known, is_end: bool, into: &mut Vec<u8>) {
+        let flat = Flat::of(&self.held, self.breaks);
+        let text = &flat.text;
+        let certain = if is_end {
+            text.len()
+        } else {
+            known.beginning_in(text)
+        };
+        let mut spans: Vec<Span> = known
+            .automaton
+            .find_overlapping_iter(text)
+            .map(|found| Span {
+                start: found.start(),
+                end: found.end(),
+            })
+            .filter(|span| span.start < certain)
+            .collect();
+        spans.sort_unstable_by_key(|span| span.start);
+
+        let mut covered = self.covered;
+        let mut at = flat.end_of(covered);
+        for Span { start, end } in spans {
+            if start >= covered {
+                into.extend_from_slice(&self.held[at..flat.start_of(start)]);
+                into.extend_from_slice(MASK.as_bytes());
+            } else if end <= covered {
+                continue;
+            }
+            covered = end;
+            at = flat.end_of(covered);
+        }
+        let cut = if certain == text.len() {
+            self.held.len()
+        } else {
+            flat.start_of(certain)
+        };
+        into.extend_from_slice(self.held.get(at..cut).unwrap_or_default());
+        self.covered = covered.saturating_sub(certain);
+        self.breaks = breaks_before(&self.held[..cut], self.breaks);
+        self.held.drain(..cut);
+    }
+}
+
+impl Known {
+    /// Where the first spelling begins that `text` may end in the middle of; its length if there is none.
+    fn beginning_in(&self, text: &[u8]) -> usize {
+        let first = text.len().saturating_sub(self.longest - 1);
+        let begins = |&start: &usize| {
+            let beginning = &text[start..];
+            let next = self
+                .spellings
+                .partition_point(|spelling| spelling.as_slice() < beginning);
+            let mut candidates = self.spellings[next..].iter();
+            let is_whole = |spelling: &&Vec<u8>| spelling.as_slice() == beginning;
+            candidates
+                .find(|spelling| !is_whole(spelling))
+                .is_some_and(|spelling| spelling.starts_with(beginning))
+        };
+        (first..text.len()).find(begins).unwrap_or(text.len())
+    }
+}
+
+/// Bytes without the line breaks that are looked past.
+struct Flat {
+    text: Vec<u8>,
+    /// For each byte that was left out, how many had been kept before it.
+    left_out: Vec<usize>,
+}
+
+impl Flat {
+    fn of(bytes: &[u8], mut breaks: usize) -> Self {
+        let mut text = Vec::with_capacity(bytes.len());
+        let mut left_out = Vec::new();
+        for &byte in bytes {
+            if !is_break(byte) {
+                breaks = 0;
+            } else if breaks < BREAKS {
+                breaks += 1;
+                left_out.push(text.len());
+                continue;
+            }
+            text.push(byte);
+        }
+        Self { text, left_out }
+    }
+
+    /// Where the kept byte `index` was.
+    fn start_of(&self, index: usize) -> usize {
+        index + self.left_out.partition_point(|&before| before <= index)
+    }
+
+    /// Where the kept bytes before `index` ended; line breaks after them are not part of it.
+    fn end_of(&self, index: usize) -> usize {
+        match index.checked_sub(1) {
+            Some(last) => self.start_of(last) + 1,
+            None => 0,
+        }
+    }
+}
+
+fn is_break(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+fn breaks_before(bytes: &[u8], earlier: usize) -> usize {
+    let last = bytes.iter().rev().take_while(|&&byte| is_break(byte));
+    let count = last.take(BREAKS).count();
+    if count == bytes.len() {
+        (count + earlier).min(BREAKS)
+    } else {
+        count
+    }
+}
+
+/// A spelling as it is looked for.
+pub(super) fn without_breaks(spelling: &[u8]) -> Vec<u8> {
+    Flat::of(spelling, 0).text
+}
