@@ -328,6 +328,7 @@ fn help_of_the_whole() {
       1    at least one workspace failed; the others were finished and their results written
       2    bad arguments, spec or configuration; nothing was run
       3    the environment is not fit (Docker unreachable, no disk)
+      4    refused by a plugin; what was not refused is done
       130  interrupted; containers and workspaces are cleaned up
     ");
     insta::assert_snapshot!(help(&["batch", "--help"]), @"
@@ -453,6 +454,14 @@ fn help_of_batch_commands() {
           --prepare-ahead <N>
               Containers that are made ready before their step is due
 
+    Plugins:
+          --plugins <FILE>
+              File whose [[plugin]] tables count, instead of those of the settings file; nothing else in
+              it is read
+
+          --audit
+              Logs what plugins would have refused, and lets it pass
+
     Global options:
           --config <FILE>
               Settings file; default: ./capstan.toml if there is one, then the user's own
@@ -555,6 +564,11 @@ fn help_of_the_other_commands() {
           --run-as-root                  Runs steps as root instead of as the image's own user
           --prepare-ahead <N>            Containers that are made ready before their step is due
 
+    Plugins:
+          --plugins <FILE>  File whose [[plugin]] tables count, instead of those of the settings file;
+                            nothing else in it is read
+          --audit           Logs what plugins would have refused, and lets it pass
+
     Global options:
           --config <FILE>  Settings file; default: ./capstan.toml if there is one, then the user's own
       -v, --verbose...     Tells more on standard error; twice: even more
@@ -649,6 +663,11 @@ fn help_of_plugin_commands() {
                engine
       inspect  Shows what a component is and what it may do: hooks, rights, size, limits
       bench    Measures a plugin's calls against its limits
+      pull     Gets plugins from where the settings say, and locks what they are and what they may ask
+               for
+      push     Publishes a component in a registry
+      list     Lists the plugins of the settings, where they come from, and whether they are here
+      prune    Removes fetched components that neither the lock nor the settings name
       help     Print this message or the help of the given subcommand(s)
 
     Options:

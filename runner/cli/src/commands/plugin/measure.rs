@@ -15,8 +15,7 @@ pub(super) fn bytes(size: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    let digits = usize::from(value.fract() > 0.05 && value < 100.0);
-    format!("{value:.digits$} {}", UNITS[unit])
+    format!("{} {}", short(value, 100.0), UNITS[unit])
 }
 
 /// `12µs`, `3.4ms`, `250ms`, `2s`.
@@ -27,8 +26,14 @@ pub(super) fn time(time: Duration) -> String {
         s if s >= 1e-3 => (s * 1e3, "ms"),
         s => (s * 1e6, "µs"),
     };
-    let digits = usize::from(value < 10.0 && value.fract() > 0.05);
-    format!("{value:.digits$}{unit}")
+    format!("{}{unit}", short(value, 10.0))
+}
+
+/// With one digit after the point below `whole`, unless that is a zero.
+fn short(value: f64, whole: f64) -> String {
+    let tenths = (value * 10.0).round() / 10.0;
+    let digits = usize::from(tenths < whole && tenths.fract() != 0.0);
+    format!("{tenths:.digits$}")
 }
 
 #[cfg(test)]

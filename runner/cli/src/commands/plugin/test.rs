@@ -68,7 +68,7 @@ pub(super) async fn run(
         match args.format {
             ResultFormat::Text => {
                 printer::result_line(for_people(fixture, &verdict, played.as_ref()))
-                    .map_err(Failed::environment)?
+                    .map_err(Failed::environment)?;
             }
             ResultFormat::Json => results.push(for_programs(fixture, &verdict, played.as_ref())),
         }

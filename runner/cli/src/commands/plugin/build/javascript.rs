@@ -4,7 +4,7 @@
 //! ended, up to its version 0.4.5; that is a crash.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use capstan_core::plugin::Hook;
 
@@ -34,8 +34,8 @@ pub(super) async fn build(job: &Job<'_>) -> Result<(), Failed> {
 
 /// The compiler: the plugin's own, or that of the `PATH`.
 async fn find(job: &Job<'_>) -> Result<Program, Failed> {
-    let own = bin(job.tools()).join(PROGRAM);
-    let local = bin(job.directory.to_owned()).join(PROGRAM);
+    let own = bin(&job.tools()).join(PROGRAM);
+    let local = bin(job.directory).join(PROGRAM);
     let found = [local, own.clone()]
         .into_iter()
         .find_map(Program::at)
@@ -76,6 +76,6 @@ async fn find(job: &Job<'_>) -> Result<Program, Failed> {
 }
 
 /// Where npm puts programs.
-fn bin(directory: PathBuf) -> PathBuf {
+fn bin(directory: &Path) -> PathBuf {
     directory.join("node_modules/.bin")
 }

@@ -67,11 +67,10 @@ fn component(messages: &[u8]) -> Option<PathBuf> {
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
         .flat_map(|message| message.filenames)
-        .filter(|path| {
+        .rfind(|path| {
             path.extension()
                 .is_some_and(|extension| extension == "wasm")
         })
-        .next_back()
 }
 
 #[cfg(test)]
