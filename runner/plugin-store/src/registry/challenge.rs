@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// One way to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// A user name and a password.
     Basic,
     /// A token, from this address.
@@ -18,7 +18,7 @@ pub(super) enum Challenge {
 
 impl Challenge {
     /// The best way that a header offers; `None` if it offers none we know.
-    pub(super) fn read(header: &str) -> Option<Self> {
+    pub fn read(header: &str) -> Option<Self> {
         let mut challenges: Vec<(String, BTreeMap<String, String>)> = Vec::new();
         for item in items(header) {
             // `Scheme`, `Scheme name=value` or `name=value`.
