@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::wasi::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// The result of the attack, or nothing if it is not one of these.
@@ -112,8 +111,8 @@ fn deep(root: &Path) -> io::Result<String> {
 }
 
 fn odd(root: &Path) -> io::Result<String> {
-    for name in [&b"new\nline"[..], b"\x1b[2J", b" ", b"-rf", b"CON", b"*"] {
-        fs::write(root.join(std::ffi::OsStr::from_bytes(name)), "odd")?;
+    for name in ["new\nline", "\x1b[2J", " ", "-rf", "CON", "*"] {
+        fs::write(root.join(name), "odd")?;
     }
     fs::write(root.join("n".repeat(255)), "long")?;
     fs::write(root.join("n".repeat(256)), "too long").map(done)

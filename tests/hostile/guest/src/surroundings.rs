@@ -1,6 +1,6 @@
 //! What is around a plugin: environment, arguments, network, clocks, standard streams.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::time::Duration;
 
