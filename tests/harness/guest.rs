@@ -35,7 +35,13 @@ fn build(directory: &Path) -> Result<PathBuf, String> {
         ))
     };
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--locked", "--target", "wasm32-wasip2"])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--target",
+            "wasm32-wasip2",
+        ])
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--target-dir")
         .arg(target())
@@ -58,7 +64,9 @@ fn build(directory: &Path) -> Result<PathBuf, String> {
         .filter_map(|message: Value| {
             let files = message["filenames"].as_array()?;
             let mut files = files.iter().filter_map(Value::as_str);
-            files.find(|file| file.ends_with(".wasm")).map(PathBuf::from)
+            files
+                .find(|file| file.ends_with(".wasm"))
+                .map(PathBuf::from)
         })
         .next_back();
     match component {
@@ -72,5 +80,7 @@ fn target() -> PathBuf {
     // Programs of tests lie in target/<profile>/deps.
     let program = env::current_exe().expect("a running program has a path");
     let target = program.ancestors().nth(3);
-    target.expect("it lies in a target directory").join("guests")
+    target
+        .expect("it lies in a target directory")
+        .join("guests")
 }

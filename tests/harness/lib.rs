@@ -40,7 +40,7 @@ pub use engine::Engine;
 pub use guest::guest;
 pub use output::Output;
 pub use privilege::as_root;
-pub use registry::Registry;
+pub use registry::{Answer, Registry};
 pub use repository::Repository;
 pub use running::{Running, Signal};
 pub use world::World;

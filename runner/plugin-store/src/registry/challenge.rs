@@ -117,5 +117,12 @@ mod tests {
         fn nothing_makes_it_panic(header in r#"[A-Za-z=," \\]{0,60}"#) {
             let _ = Challenge::read(&header);
         }
+
+        #[test]
+        fn what_is_quoted_is_read_as_it_was(realm in any::<String>(), service in any::<String>(), before in r#"(Basic realm="x", |Negotiate, )?"#) {
+            let quoted = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"");
+            let header = format!(r#"{before}Bearer realm="{}",service="{}""#, quoted(&realm), quoted(&service));
+            prop_assert_eq!(Challenge::read(&header), bearer(&realm, Some(&service)));
+        }
     }
 }

@@ -32,6 +32,7 @@ fn resolver(bench: &Bench, entries: &[(&str, &[u8])]) -> Resolver {
             entries: entries.collect(),
         },
         lock_path: PathBuf::from("capstan.lock"),
+        pull: "capstan plugin pull".to_owned(),
         fetcher: bench.fetcher.clone(),
     }
 }

@@ -1,0 +1,598 @@
+//! Plugins from elsewhere: `plugin push`, `pull`, `list` and `prune` with a real registry, and what runs make of `capstan.lock`.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use capstan_tests::{Capstan, Output, Registry, World, component};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::door::Door;
+use crate::scene::spec;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.wasm.config.v0+json";
+
+/// The plugin of 0.1.0 with every hook.
+fn frozen() -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read(root.join("frozen/0.1.0/every-hook.wasm")).unwrap()
+}
+
+/// A command, which has no hooks.
+fn tool() -> Vec<u8> {
+    let flags = ["--check-cfg", "cfg(second)"];
+    fs::read(component("tests/e2e/components/tool.rs", &flags)).unwrap()
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+/// A world that is signed in to the registry by a door of its own, and a repository in the registry that nobody else uses.
+struct Shop {
+    world: World,
+    registry: Registry,
+    door: Door,
+    path: String,
+}
+
+impl Shop {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let (number, process) = (COUNT.fetch_add(1, Ordering::SeqCst), std::process::id());
+        let registry = Registry::require();
+        let world = World::new();
+        let door = Door::before(&registry.address);
+        registry.log_in_at(&door.address, &world, &registry.password);
+        world.repository("widgets", &[("README.md", "the colour\n")]);
+        world.write("tool.wasm", tool());
+        Self {
+            world,
+            registry,
+            door,
+            path: format!("plugins/test-{process}-{number}"),
+        }
+    }
+
+    /// A tag, as it is written without `oci://`.
+    fn reference(&self, tag: &str) -> String {
+        format!("{}/{}:{tag}", self.door.address, self.path)
+    }
+
+    fn source(&self, tag: &str) -> String {
+        format!("oci://{}", self.reference(tag))
+    }
+
+    fn plugin(&self, arguments: &[&str]) -> Capstan<'_> {
+        self.world.capstan(["plugin"]).args(arguments)
+    }
+
+    /// Publishes bytes under a tag.
+    fn push(&self, bytes: &[u8], tag: &str) {
+        self.world.write("pushed/every-hook.wasm", bytes);
+        let reference = self.reference(tag);
+        let pushed = self.plugin(&["push", "pushed/every-hook.wasm", &reference]);
+        pushed.run().assert_code(0);
+    }
+
+    /// Writes a settings file with one plugin, which refuses all jobs.
+    fn configure(&self, source: &str) {
+        let text = format!(
+            "[[plugin]]\nname = \"rules\"\nsource = \"{source}\"\nconfig = {{ answer = \"refuse\" }}\ngrants = {{ workspace = \"write\" }}\n"
+        );
+        self.world.write("capstan.toml", text);
+    }
+
+    /// `batch run` on a machine without any container engine.
+    fn batch(&self, steps: &str) -> Capstan<'_> {
+        self.world.write("spec.yaml", spec(steps));
+        self.world
+            .capstan(["batch", "run", "--output", "out", "-f", "spec.yaml"])
+            .arg("widgets")
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    }
+
+    /// A run with a step that would be done if no plugin refused.
+    fn run(&self) -> Output {
+        let step = "  - container: wasm://./tool.wasm\n    run: write new text\n";
+        self.batch(step).run()
+    }
+
+    /// What was said, with what is this test's own replaced.
+    fn said(&self, output: &Output) -> String {
+        self.shown(&output.to_string())
+    }
+
+    fn shown(&self, text: &str) -> String {
+        let (_, name) = self.path.split_once('/').unwrap();
+        text.replace(&self.door.address, "127.0.0.1:<port>")
+            .replace(&self.registry.address, "127.0.0.1:<port>")
+            .replace(name, "<name>")
+    }
+
+    /// Where the store has a component.
+    fn stored(&self, bytes: &[u8]) -> PathBuf {
+        let digest = digest(bytes);
+        let (_, hex) = digest.split_once(':').unwrap();
+        let store = self.world.home().join(".cache/capstan/components/sha256");
+        store.join(format!("{hex}.wasm"))
+    }
+
+    /// Empties the store, as on another machine.
+    fn forget(&self) {
+        let store = self.world.home().join(".cache/capstan/components");
+        fs::remove_dir_all(store).unwrap();
+    }
+
+    /// What the registry has under a tag, as any client reads it: the manifest, the configuration and the component.
+    fn published(&self, tag: &str) -> (Value, Value, Vec<u8>) {
+        let accept = ("Accept", MANIFEST);
+        let manifest = format!("{}/manifests/{tag}", self.path);
+        let answer = self.registry.ask("GET", &manifest, &[accept], b"");
+        assert_eq!(answer.header("Content-Type"), Some(MANIFEST));
+        assert_eq!(
+            answer.header("Docker-Content-Digest"),
+            Some(&*digest(&answer.body))
+        );
+        let manifest: Value = serde_json::from_slice(&answer.body).unwrap();
+        let blob = |blob: &Value| {
+            let name = blob["digest"].as_str().unwrap();
+            let place = format!("{}/blobs/{name}", self.path);
+            let bytes = self.registry.ask("GET", &place, &[], b"").body;
+            assert_eq!(digest(&bytes), name);
+            assert_eq!(Some(bytes.len() as u64), blob["size"].as_u64());
+            bytes
+        };
+        let config = blob(&manifest["config"]);
+        let layer = blob(&manifest["layers"][0]);
+        (manifest, serde_json::from_slice(&config).unwrap(), layer)
+    }
+
+    /// Puts an artifact into the registry as another tool would.
+    fn put(&self, tag: &str, layer_type: &str, config: &Value, layer: &[u8]) -> String {
+        let config = config.to_string();
+        let blobs = [config.as_bytes(), layer].map(|bytes| {
+            self.registry.put_blob(&self.path, &digest(bytes), bytes);
+            (digest(bytes), bytes.len())
+        });
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": {"mediaType": CONFIG, "digest": blobs[0].0, "size": blobs[0].1},
+            "layers": [{"mediaType": layer_type, "digest": blobs[1].0, "size": blobs[1].1}],
+        })
+        .to_string();
+        let place = format!("{}/manifests/{tag}", self.path);
+        let kind = ("Content-Type", MANIFEST);
+        let bytes = manifest.as_bytes();
+        self.registry.ask("PUT", &place, &[kind], bytes);
+        digest(bytes)
+    }
+}
+
+#[test]
+fn what_is_pushed_has_the_layout_that_was_agreed_on() {
+    let shop = Shop::new();
+    shop.world.write("rules.wasm", frozen());
+    let reference = shop.reference("1.0");
+    let push = |arguments: &[&str]| {
+        let push = shop.plugin(&["push"]).args(arguments).arg(&reference);
+        push.env("SOURCE_DATE_EPOCH", "1700000000").run()
+    };
+    let output = push(&["rules.wasm", "-a", "version=1.0", "--author", "Acme"]);
+    insta::assert_snapshot!(shop.said(&output), @"");
+
+    let (manifest, config, layer) = shop.published("1.0");
+    assert!(layer == frozen());
+    assert_eq!(manifest["config"]["mediaType"], CONFIG);
+    let layers = manifest["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 1);
+    assert_eq!(layers[0]["mediaType"], "application/wasm");
+    let title = "org.opencontainers.image.title";
+    assert_eq!(layers[0]["annotations"][title], "rules.wasm");
+    let version = "org.opencontainers.image.version";
+    assert_eq!(manifest["annotations"][version], "1.0");
+    assert_eq!(config["layerDigests"], json!([digest(&frozen())]));
+    let mut config = config;
+    config["layerDigests"] = json!([]);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&config).unwrap(), @"");
+
+    // The same again is the same artifact, and a program can read what it is.
+    let again = push(&[
+        "rules.wasm",
+        "-a",
+        "version=1.0",
+        "--author",
+        "Acme",
+        "--format",
+        "json",
+    ]);
+    again.assert_code(0);
+    let report: Value = serde_json::from_slice(again.raw_stdout()).unwrap();
+    assert_eq!(report["digest"], digest(&frozen()));
+    assert_eq!(report["source"], shop.source("1.0"));
+    let by_digest = format!(
+        "{}/manifests/{}",
+        shop.path,
+        report["manifest"].as_str().unwrap()
+    );
+    let accept = ("Accept", MANIFEST);
+    let answer = shop.registry.ask("GET", &by_digest, &[accept], b"");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&answer.body).unwrap(),
+        manifest
+    );
+}
+
+#[test]
+fn a_plugins_directory_is_pushed_once_it_is_built() {
+    let shop = Shop::new();
+    let manifest = "name = \"tidy\"\nlang = \"rust\"\nhook = \"diff\"\n";
+    shop.world.write("tidy/capstan-plugin.toml", manifest);
+    let reference = shop.reference("1");
+    let push = || shop.plugin(&["push", "tidy", &reference]).run();
+    insta::assert_snapshot!(shop.said(&push()), @"");
+    shop.world.write("tidy/tidy.wasm", frozen());
+    push().assert_code(0);
+    assert!(shop.published("1").2 == frozen());
+}
+
+#[test]
+fn what_cannot_be_pushed_is_told() {
+    let shop = Shop::new();
+    let push =
+        |file: &str, reference: &str| shop.said(&shop.plugin(&["push", file, reference]).run());
+    let reference = shop.reference("1");
+    shop.world.write("text.wasm", "(component)");
+    shop.world.write("module.wasm", b"\0asm\x01\0\0\0");
+    shop.world.write("empty.wasm", b"\0asm\x0d\0\x01\0");
+    shop.world.write("cut.wasm", &frozen()[..100_000]);
+    insta::assert_snapshot!(push("none.wasm", &reference), @"");
+    insta::assert_snapshot!(push("text.wasm", &reference), @"");
+    insta::assert_snapshot!(push("module.wasm", &reference), @"");
+    insta::assert_snapshot!(push("empty.wasm", &reference), @"");
+    assert!(push("cut.wasm", &reference).contains("cut.wasm is damaged: "));
+    insta::assert_snapshot!(push("tool.wasm", "tool:1"), @"");
+    insta::assert_snapshot!(push("tool.wasm", "https://example.com/tool.wasm"), @"");
+    let by_digest = format!("{reference}@{}", digest(b""));
+    insta::assert_snapshot!(push("tool.wasm", &by_digest), @"");
+}
+
+#[test]
+fn what_another_tool_published_is_pulled_and_locked() {
+    let shop = Shop::new();
+    // As `wkg` writes it: its configuration has a target, and its manifest no title.
+    let config = json!({
+        "created": "2026-01-02T03:04:05.678901234Z",
+        "author": null,
+        "architecture": "wasm",
+        "os": "wasip2",
+        "layerDigests": [digest(&frozen())],
+        "component": {
+            "exports": ["capstan:plugin/policy@0.1.0"],
+            "imports": ["capstan:plugin/log@0.1.0"],
+            "target": "capstan:plugin/policy-plugin@0.1.0",
+        },
+    });
+    let manifest = shop.put("1.0", "application/wasm", &config, &frozen());
+    let source = shop.source("1.0");
+    let output = shop.plugin(&["pull", &source]).run();
+    insta::assert_snapshot!(shop.said(&output), @"");
+    let lock = shop.world.read("capstan.lock");
+    assert!(
+        lock.contains(&format!("digest = \"{}\"", digest(&frozen()))),
+        "{lock}"
+    );
+    assert!(
+        lock.contains(&format!("manifest = \"{manifest}\"")),
+        "{lock}"
+    );
+    let lock = lock.replace(&digest(&frozen()), "sha256:<component>");
+    insta::assert_snapshot!(shop.shown(&lock.replace(&manifest, "sha256:<manifest>")), @"");
+    let mode = fs::metadata(shop.stored(&frozen())).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o077, 0, "it is readable by others");
+
+    let again = shop.plugin(&["pull", &source]).run();
+    insta::assert_snapshot!(shop.said(&again), @"");
+    // What older tools write.
+    let kind = "application/vnd.wasm.content.layer.v1+wasm";
+    shop.put("older", kind, &config, &frozen());
+    shop.plugin(&["pull", &shop.source("older")])
+        .run()
+        .assert_code(0);
+}
+
+#[test]
+fn what_is_no_component_in_a_registry_is_told() {
+    let shop = Shop::new();
+    let Shop { registry, .. } = &shop;
+    let pull = |source: &str| shop.said(&shop.plugin(&["pull", source]).run());
+    let image = registry
+        .image
+        .replace(&registry.address, &shop.door.address);
+    insta::assert_snapshot!(pull(&format!("oci://{image}")), @"");
+    insta::assert_snapshot!(pull(&shop.source("none")), @"");
+    shop.put("module", "application/wasm", &json!({}), b"\0asm\x01\0\0\0");
+    insta::assert_snapshot!(pull(&shop.source("module")), @"");
+    shop.put("text", "text/plain", &json!({}), b"hello");
+    insta::assert_snapshot!(pull(&shop.source("text")), @"");
+    assert!(!shop.world.work().join("capstan.lock").exists());
+}
+
+#[test]
+fn without_credentials_it_is_told_how_to_sign_in() {
+    let shop = Shop::new();
+    shop.push(&frozen(), "1");
+    fs::remove_dir_all(shop.world.home().join(".docker")).unwrap();
+    let pulled = shop.plugin(&["pull", &shop.source("1")]).run();
+    insta::assert_snapshot!(shop.said(&pulled), @"");
+    let pushed = shop
+        .plugin(&["push", "tool.wasm", &shop.reference("2")])
+        .run();
+    insta::assert_snapshot!(shop.said(&pushed), @"");
+}
+
+#[test]
+fn wrong_credentials_are_told_and_not_shown() {
+    let shop = Shop::new();
+    let Shop { registry, door, .. } = &shop;
+    registry.log_in_at(&door.address, &shop.world, "wrong-but-secret");
+    let pulled = shop
+        .plugin(&["pull", &shop.source("1")])
+        .env("CAPSTAN_LOG", "trace")
+        .run();
+    let pushed = shop.plugin(&["push", "tool.wasm", &shop.reference("2")]);
+    let pushed = pushed.env("CAPSTAN_LOG", "trace").run();
+    let told = |output: &Output| {
+        let said = shop.said(output);
+        // As it stands in the configuration: `user:password` in base64.
+        for secret in ["wrong-but-secret", "d3JvbmctYnV0LXNlY3JldA"] {
+            assert!(!said.contains(secret), "{said}");
+        }
+        let at = said.find("error: ").unwrap();
+        said[at..].to_owned()
+    };
+    insta::assert_snapshot!(told(&pulled), @"");
+    insta::assert_snapshot!(told(&pushed), @"");
+}
+
+#[test]
+fn more_rights_are_locked_only_once_they_are_accepted() {
+    let shop = Shop::new();
+    let source = shop.source("1");
+    shop.configure(&source);
+    shop.push(&tool(), "1");
+    let pull = |arguments: &[&str]| shop.plugin(&["pull"]).args(arguments).run();
+    pull(&[]).assert_code(0);
+    let before = shop.world.read("capstan.lock");
+
+    shop.push(&frozen(), "1");
+    // As it is locked, whatever the tag is now.
+    pull(&[]).assert_code(0);
+    assert_eq!(shop.world.read("capstan.lock"), before);
+    insta::assert_snapshot!(shop.said(&pull(&["--update", "rules"])), @"");
+    assert_eq!(shop.world.read("capstan.lock"), before);
+    insta::assert_snapshot!(shop.said(&pull(&["--update", "--accept"])), @"");
+    let after = shop.world.read("capstan.lock");
+    assert!(after.contains(&digest(&frozen())), "{after}");
+
+    // A lock that somebody wrote by hand, and that accepts less, stops a run, too.
+    shop.world
+        .write("capstan.lock", after.replace("    \"policy\",\n", ""));
+    insta::assert_snapshot!(shop.said(&shop.run()), @"");
+}
+
+#[test]
+fn a_run_downloads_nothing_that_the_lock_does_not_name() {
+    let shop = Shop::new();
+    shop.push(&frozen(), "1");
+    shop.configure(&shop.source("1"));
+    shop.door.knocks();
+    insta::assert_snapshot!(shop.said(&shop.run()), @"");
+    let step = format!(
+        "  - container: wasm://{}\n    run: write new text\n",
+        shop.reference("1")
+    );
+    fs::remove_file(shop.world.work().join("capstan.toml")).unwrap();
+    insta::assert_snapshot!(shop.said(&shop.batch(&step).run()), @"");
+    assert_eq!(shop.door.knocks(), 0);
+}
+
+#[test]
+fn a_locked_plugin_runs_without_the_registry() {
+    let shop = Shop::new();
+    shop.push(&frozen(), "1");
+    shop.configure(&shop.source("1"));
+    shop.plugin(&["pull"]).run().assert_code(0);
+    shop.door.close();
+    shop.door.knocks();
+    insta::assert_snapshot!(shop.said(&shop.run()), @"");
+    let listed = shop.plugin(&["list"]).run();
+    insta::assert_snapshot!(shop.said(&listed), @"");
+    assert_eq!(shop.door.knocks(), 0);
+}
+
+#[test]
+fn an_empty_store_gets_what_is_locked_wherever_the_tag_is_now() {
+    let shop = Shop::new();
+    shop.push(&frozen(), "1");
+    shop.configure(&shop.source("1"));
+    shop.plugin(&["pull"]).run().assert_code(0);
+    // It could not be used as a plugin.
+    shop.push(&tool(), "1");
+    shop.forget();
+    shop.door.requests();
+    let output = shop.run();
+    output.assert_code(4);
+    let asked = shop.door.requests();
+    let blob = format!("GET /v2/{}/blobs/{}", shop.path, digest(&frozen()));
+    // Once without and once with the password.
+    assert_eq!(asked, [&*blob, &*blob]);
+}
+
+#[test]
+fn what_is_damaged_in_the_store_is_fetched_again() {
+    let shop = Shop::new();
+    shop.push(&frozen(), "1");
+    shop.configure(&shop.source("1"));
+    shop.plugin(&["pull"]).run().assert_code(0);
+    let stored = shop.stored(&frozen());
+    fs::set_permissions(&stored, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&stored, &frozen()[..1000]).unwrap();
+    shop.run().assert_code(4);
+    assert!(fs::read(&stored).unwrap() == frozen());
+}
+
+#[test]
+fn a_step_comes_from_a_registry_by_the_lock() {
+    let shop = Shop::new();
+    shop.push(&tool(), "1");
+    let reference = shop.reference("1");
+    let step =
+        format!("  - container: wasm://{reference}\n    run: replace colour color README.md\n");
+    shop.batch(&step).run().assert_code(1);
+    shop.plugin(&["pull", &shop.source("1")])
+        .run()
+        .assert_code(0);
+    shop.door.close();
+    shop.batch(&step).run().assert_code(0);
+    let diff = shop.world.read("out/widgets/test.patch");
+    assert!(diff.ends_with("-the colour\n+the color\n"), "{diff}");
+    insta::assert_snapshot!(shop.said(&shop.plugin(&["list"]).run()), @"");
+}
+
+#[test]
+fn the_digest_of_a_manifest_needs_no_lock() {
+    let shop = Shop::new();
+    let manifest = shop.put("1", "application/wasm", &json!({}), &tool());
+    let reference = format!("{}/{}@{manifest}", shop.door.address, shop.path);
+    let step = format!("  - container: wasm://{reference}\n    run: write new text\n");
+    shop.batch(&step).run().assert_code(0);
+    assert_eq!(
+        shop.world.files("out"),
+        ["changesets.json", "widgets/test.patch"]
+    );
+}
+
+#[test]
+fn plugins_are_listed_and_what_nobody_names_is_removed() {
+    let shop = Shop::new();
+    shop.push(&frozen(), "1");
+    shop.push(&tool(), "2");
+    shop.world.write("plugins/rules.wasm", frozen());
+    let (one, two, three) = (shop.source("1"), shop.source("2"), shop.source("3"));
+    let other = digest(b"other");
+    let table = |name: &str, source: &str, rest: &str| {
+        format!("[[plugin]]\nname = \"{name}\"\nsource = \"{source}\"\n{rest}\n")
+    };
+    let settings = [
+        table("locked", &one, ""),
+        table("unknown", &three, ""),
+        table(
+            "pinned",
+            "https://example.com/rules.wasm",
+            &format!("digest = \"{other}\""),
+        ),
+        table("here", "plugins/rules.wasm", ""),
+        table("gone", "plugins/gone.wasm", ""),
+        table(
+            "other",
+            "./plugins/rules.wasm",
+            &format!("digest = \"{other}\""),
+        ),
+    ];
+    shop.world.write("capstan.toml", settings.concat());
+    shop.plugin(&["pull", "locked", &two]).run().assert_code(0);
+    insta::assert_snapshot!(shop.said(&shop.plugin(&["list"]).run()), @"");
+    let listed = shop.plugin(&["list", "--format", "json"]).run();
+    let listed: Value = serde_json::from_slice(listed.raw_stdout()).unwrap();
+    assert_eq!(listed[0]["digest"], digest(&frozen()));
+    assert_eq!(listed[0]["state"], "locked");
+    assert_eq!(listed[6]["name"], Value::Null);
+    assert_eq!(listed[6]["hooks"], json!(["command"]));
+
+    insta::assert_snapshot!(shop.said(&shop.plugin(&["prune"]).run()), @"");
+    assert!(shop.stored(&tool()).exists());
+    let lock = shop.world.read("capstan.lock");
+    let first = lock.split("\n[[plugin]]").take(2).collect::<Vec<_>>();
+    shop.world.write("capstan.lock", first.join("\n[[plugin]]"));
+    shop.plugin(&["prune"]).run().assert_code(0);
+    assert!(!shop.stored(&tool()).exists());
+    assert!(shop.stored(&frozen()).exists());
+    insta::assert_snapshot!(shop.said(&shop.plugin(&["pull", "here"]).run()), @"");
+    insta::assert_snapshot!(shop.said(&shop.plugin(&["pull", "nobody"]).run()), @"");
+}
+
+#[test]
+fn a_plugin_in_a_registry_is_looked_at_before_it_is_locked() {
+    let shop = Shop::new();
+    shop.push(&tool(), "1");
+    let inspect = || {
+        shop.plugin(&["inspect", &shop.source("1"), "--format", "json"])
+            .run()
+    };
+    let output = inspect();
+    output.assert_code(0);
+    insta::assert_snapshot!(shop.shown(&output.stderr()), @"");
+    let report: Value = serde_json::from_slice(output.raw_stdout()).unwrap();
+    assert_eq!(report["digest"], digest(&tool()));
+    assert!(!shop.world.work().join("capstan.lock").exists());
+
+    // What is locked is what is shown.
+    shop.plugin(&["pull", &shop.source("1")])
+        .run()
+        .assert_code(0);
+    shop.push(&frozen(), "1");
+    let output = inspect();
+    let report: Value = serde_json::from_slice(output.raw_stdout()).unwrap();
+    assert_eq!(report["digest"], digest(&tool()));
+    assert_eq!(output.stderr(), "");
+}
+
+/// A server that has one file.
+fn server(content: Vec<u8>) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/rules.wasm?key=1", listener.local_addr().unwrap());
+    let file = Arc::new(Mutex::new(content));
+    let served = Arc::clone(&file);
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let _ = client.read(&mut request);
+            let file = served.lock().unwrap().clone();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                file.len()
+            );
+            let _ = client
+                .write_all(head.as_bytes())
+                .and_then(|()| client.write_all(&file));
+        }
+    });
+    (url, file)
+}
+
+#[test]
+fn a_plugin_behind_a_url_is_locked_and_not_replaced() {
+    let shop = Shop::new();
+    let (url, file) = server(frozen());
+    shop.configure(&url);
+    insta::assert_snapshot!(shop.said(&shop.run()), @"");
+    shop.plugin(&["pull"]).run().assert_code(0);
+    let lock = shop.world.read("capstan.lock");
+    assert!(lock.contains(&digest(&frozen())), "{lock}");
+    assert!(!lock.contains("manifest"), "{lock}");
+    *file.lock().unwrap() = tool();
+    shop.run().assert_code(4);
+    shop.forget();
+    insta::assert_snapshot!(shop.said(&shop.run()), @"");
+}
