@@ -128,7 +128,8 @@ fn row(
     if let Some(locked) = locked {
         row.hooks = locked.hooks.iter().cloned().collect();
         // In the order in which a run calls them, as those of a file.
-        row.hooks.sort_by_key(|name| Hook::from_name(name));
+        row.hooks
+            .sort_by_key(|name| (Hook::from_name(name).is_none(), Hook::from_name(name)));
         row.digest.get_or_insert_with(|| locked.digest.to_string());
     }
     let digest = pinned.as_ref().or(locked.map(|locked| &locked.digest));
