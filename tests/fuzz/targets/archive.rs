@@ -21,7 +21,11 @@ fn take() -> impl FnMut(&mut Entry<'_>) -> Result<()> {
         let _ = (&entry.path, entry.kind);
         let taken = std::io::copy(&mut (&mut *entry.content).take(left), &mut std::io::sink());
         left -= taken.map_err(|error| Error::new("input", error.to_string()))?;
-        if left == 0 { Err(Error::new("limit", "that is enough")) } else { Ok(()) }
+        if left == 0 {
+            Err(Error::new("limit", "that is enough"))
+        } else {
+            Ok(())
+        }
     }
 }
 

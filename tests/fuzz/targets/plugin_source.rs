@@ -6,7 +6,11 @@ use capstan_plugin_store::Source;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     match text.parse::<Source>() {
-        Ok(source) => assert_eq!(source.to_string().parse(), Ok(source), "shown as another source"),
+        Ok(source) => assert_eq!(
+            source.to_string().parse(),
+            Ok(source),
+            "shown as another source"
+        ),
         Err(error) => drop(error.to_string()),
     }
     match Reference::parse(&format!("wasm://{text}")) {
@@ -22,9 +26,15 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     }
     match Invocation::parse(text) {
         Ok(invocation) => {
-            assert!(text.ends_with(&invocation.input), "input that was not there");
+            assert!(
+                text.ends_with(&invocation.input),
+                "input that was not there"
+            );
             let length: usize = invocation.arguments.iter().map(String::len).sum();
-            assert!(length + invocation.input.len() <= text.len(), "arguments that were not there");
+            assert!(
+                length + invocation.input.len() <= text.len(),
+                "arguments that were not there"
+            );
         }
         Err(error) => drop(error.to_string()),
     }

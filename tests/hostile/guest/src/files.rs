@@ -27,11 +27,16 @@ pub(crate) fn attempt(attack: &str, root: &Path) -> Option<io::Result<String>> {
         "link-absolute" => link("/etc/passwd", &root.join("new-link")),
         "hard-link" => fs::hard_link(root.join("file.txt"), root.join("new-link")).map(done),
         "pipe" => read(&root.join("pipe")),
-        "pipe-write" => OpenOptions::new().write(true).open(root.join("pipe")).map(|_| "opened".to_owned()),
+        "pipe-write" => OpenOptions::new()
+            .write(true)
+            .open(root.join("pipe"))
+            .map(|_| "opened".to_owned()),
         "socket" => read(&root.join("socket")),
         "git-config" => write(&root.join(".git/config")),
         "git-make" => fs::create_dir(root.join(".git")).map(done),
-        "git-rename" => fs::create_dir(root.join("x")).and_then(|()| fs::rename(root.join("x"), root.join(".git"))).map(done),
+        "git-rename" => fs::create_dir(root.join("x"))
+            .and_then(|()| fs::rename(root.join("x"), root.join(".git")))
+            .map(done),
         "git-link" => link("file.txt", &root.join(".git")),
         "executable-above" => capstan_plugin::files::set_executable("../outside.txt", true)
             .map(|()| done(()))
@@ -40,9 +45,13 @@ pub(crate) fn attempt(attack: &str, root: &Path) -> Option<io::Result<String>> {
             .map(|()| done(()))
             .map_err(|error| io::Error::other(error.message)),
         "many-files" => many(root),
-        "many-directories" => (0..100_000_u32).try_for_each(|n| fs::create_dir(root.join(n.to_string()))).map(done),
+        "many-directories" => (0..100_000_u32)
+            .try_for_each(|n| fs::create_dir(root.join(n.to_string())))
+            .map(done),
         "many-bytes" => fill(root),
-        "one-sparse-file" => File::create(root.join("big")).and_then(|file| file.set_len(1 << 40)).map(done),
+        "one-sparse-file" => File::create(root.join("big"))
+            .and_then(|file| file.set_len(1 << 40))
+            .map(done),
         "one-distant-byte" => distant(root),
         "many-open" => open(root),
         "deep" => deep(root),
@@ -72,12 +81,17 @@ fn write(path: &Path) -> io::Result<String> {
 }
 
 fn link(target: &str, path: &Path) -> io::Result<String> {
-    #[allow(deprecated, reason = "the one function of std that makes symbolic links here is unstable")]
+    #[allow(
+        deprecated,
+        reason = "the one function of std that makes symbolic links here is unstable"
+    )]
     fs::soft_link(target, path).map(done)
 }
 
 fn many(root: &Path) -> io::Result<String> {
-    (0..100_000_u32).try_for_each(|n| File::create(root.join(n.to_string())).map(drop)).map(done)
+    (0..100_000_u32)
+        .try_for_each(|n| File::create(root.join(n.to_string())).map(drop))
+        .map(done)
 }
 
 fn fill(root: &Path) -> io::Result<String> {
