@@ -828,6 +828,23 @@ fn plugins_are_listed_and_what_nobody_names_is_removed() {
     error: the plugin here is a file; there is nothing to get
     --- exit 2
     ");
+    let hint_for = |command: &str, text: &str| {
+        let output = shop.plugin(&[command, text]).run();
+        output.assert_code(2);
+        let said = shop.shown(&output.stderr());
+        said.split_once("hint: ").unwrap().1.trim().to_owned()
+    };
+    let reference = shop.reference("1");
+    for command in ["pull", "inspect"] {
+        assert_eq!(
+            hint_for(command, &reference),
+            "for a registry write oci://127.0.0.1:<port>/plugins/<name>:1"
+        );
+    }
+    assert_eq!(
+        hint_for("pull", "plugins/rules.wasm"),
+        "a file is used as it is, and not locked: name it as the source of a [[plugin]] in capstan.toml"
+    );
     insta::assert_snapshot!(shop.said(&shop.plugin(&["pull", "nobody"]).run()), @r#"
     --- stderr
     error: the settings have no plugin "nobody"

@@ -148,9 +148,10 @@ impl Reader<'_> {
     fn digest(&mut self, value: &Value<'_>) -> Result<String, ConfigError> {
         self.parsed(value, "digest", |text| {
             let digest: Result<Digest, NotADigest> = text.parse();
-            digest
-                .map(|digest| digest.to_string())
-                .map_err(|error| error.to_string())
+            // The error would repeat the text.
+            digest.map(|digest| digest.to_string()).map_err(|_| {
+                "it has to be `sha256:` and 64 digits or letters from a to f".to_owned()
+            })
         })
     }
 

@@ -88,10 +88,10 @@ async fn read(plugin: &str, supply: &Supply) -> Result<(String, Vec<u8>), Failed
             locked.digest.clone()
         }
         None => {
+            let fetched = supply.fetcher.fetch(&source, &supply.store).await?;
             printer::note(format_args!(
                 "{source} is not locked; this is what it stands for now"
             ));
-            let fetched = supply.fetcher.fetch(&source, &supply.store).await?;
             fetched.digest
         }
     };

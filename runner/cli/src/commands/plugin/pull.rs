@@ -6,7 +6,7 @@ use std::path::Path;
 
 use capstan_plugin_store::{Digest, Locked, Source, Widened};
 
-use super::supply::{Supply, inspection};
+use super::supply::{Supply, in_registry, inspection};
 use crate::args::plugin::Pull;
 use crate::config::Environment;
 use crate::failure::{Exit, Failed};
@@ -101,9 +101,16 @@ fn wanted(supply: &Supply, asked: &[String]) -> Result<Vec<Wanted>, Failed> {
                 digest: None,
             }));
         } else {
+            let hint = if Path::new(text).is_file() {
+                "a file is used as it is, and not locked: name it as the source of a [[plugin]] in capstan.toml".to_owned()
+            } else {
+                in_registry(text).unwrap_or_else(|| {
+                    "name one of `capstan plugin list`, or a source: https://... or oci://..."
+                        .to_owned()
+                })
+            };
             let message = format!("the settings have no plugin {text:?}");
-            return Err(Failed::usage(message)
-                .hint("name one of `capstan plugin list`, or a source: https://... or oci://..."));
+            return Err(Failed::usage(message).hint(hint));
         }
     }
     Ok(chosen)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use capstan_core::plugin::{Entry, Inspection};
 use capstan_engine::docker;
-use capstan_plugin_store::registry::Credentials;
+use capstan_plugin_store::registry::{Credentials, Reference};
 use capstan_plugin_store::{Digest, Fetcher, Lock, Progress, Source, Store};
 
 use super::anatomy::{Anatomy, Kind};
@@ -91,6 +91,13 @@ impl Supply {
         let pinned = entries.filter_map(|entry| entry.digest.as_deref()?.parse().ok());
         locked.chain(pinned).collect()
     }
+}
+
+/// What to do if this was meant to be in a registry, where it looks like it.
+pub(super) fn in_registry(text: &str) -> Option<String> {
+    let reference = Reference::parse(text)?;
+    let hint = || format!("for a registry write oci://{text}");
+    reference.has_registry().then(hint)
 }
 
 /// What is to be signed in with at registries: that of `docker login` and `podman login`.
