@@ -4,7 +4,7 @@
 //! user's configuration is seen. It makes [`Repository`]s whose commit ids never change, and
 //! [`Capstan`] commands with a cleared environment. What a command did is an [`Output`]; its
 //! texts come normalised, so that they can be compared with inline snapshots. [`Engine`] looks at what
-//! was left behind in the container engine. [`component`] makes components for steps in WebAssembly.
+//! was left behind in the container engine. [`component`] makes components for steps in WebAssembly, and [`guest`] plugins.
 //!
 //! ```no_run
 //! use capstan_tests::{Engine, World};
@@ -25,6 +25,7 @@ mod binary;
 mod command;
 mod component;
 mod engine;
+mod guest;
 mod normalise;
 mod output;
 mod privilege;
@@ -36,9 +37,10 @@ mod world;
 pub use command::Capstan;
 pub use component::component;
 pub use engine::Engine;
+pub use guest::guest;
 pub use output::Output;
 pub use privilege::as_root;
-pub use registry::Registry;
+pub use registry::{Answer, Registry};
 pub use repository::Repository;
 pub use running::{Running, Signal};
 pub use world::World;

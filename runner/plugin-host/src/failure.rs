@@ -9,6 +9,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::component::Component;
 use crate::limits::{CallLimits, Usage};
+use crate::memory::TABLE;
 use crate::state::{Caller, State};
 
 /// Frames of a backtrace that are shown.
@@ -155,6 +156,12 @@ impl Ending {
             return Self::OutOfMemory {
                 limit: state.memory.limit(),
                 wanted,
+            };
+        }
+        if state.memory.table_denied {
+            return Self::TooMuch {
+                what: "needs a table with too many entries",
+                limit: TABLE as u64,
             };
         }
         match error.downcast_ref::<Trap>() {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use capstan_core::plugin::Hook;
 use capstan_plugin_store::{Digest, Source};
 use serde::Serialize;
 
@@ -131,6 +132,9 @@ fn row(
     }
     if let Some(locked) = locked {
         row.hooks = locked.hooks.iter().cloned().collect();
+        // In the order in which a run calls them, as those of a file.
+        row.hooks
+            .sort_by_key(|name| (Hook::from_name(name).is_none(), Hook::from_name(name)));
         row.digest.get_or_insert_with(|| locked.digest.to_string());
     }
     let digest = pinned.or(locked.map(|locked| &locked.digest));
