@@ -23,6 +23,7 @@ mod limits;
 mod ownership;
 mod parallel;
 mod plugin_tools;
+mod plugins;
 mod podman;
 mod registry;
 mod scene;
