@@ -60,26 +60,20 @@ impl Workplace {
         let tools = Tools::open(config, environment).await?;
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
-        let workspaces = run.directory().join("workspaces");
-        fs_err::create_dir(&workspaces).map_err(Failed::environment)?;
-        let tell = Arc::clone(&reporter);
-        let host = engines::open_host(config);
-        let plugins = plugins::load(config, environment, &host, tell.as_ref()).await?;
-        let engines = engines::new(
+        let opened = Self::fill(
             config,
             environment,
-            state.clone(),
-            &run,
+            steps,
             directory,
-            host,
-            tell,
-        )?;
-        let processors = if steps.iter().all(|step| is_component(&step.container)) {
-            std::thread::available_parallelism().map_or(1, usize::from)
-        } else {
-            // An engine that is not there is told before anything else is done.
-            let containers = engines.containers().await?;
-            containers.sandbox.info().cpus.max(1)
+            (&state, &run),
+            Arc::clone(&reporter),
+        );
+        let (plugins, engines, processors) = match opened.await {
+            Ok(opened) => opened,
+            Err(failed) => {
+                remove(&run);
+                return Err(failed);
+            }
         };
         sweep(&state);
         let logs = config.state_dir.join("logs");
@@ -96,6 +90,38 @@ impl Workplace {
             run,
             cache_dir: config.cache_dir.clone(),
         })
+    }
+
+    /// Loads the plugins, makes the engines, and counts the processors there are for these steps.
+    async fn fill(
+        config: &Config,
+        environment: &Environment,
+        steps: &[Step],
+        directory: &Path,
+        (state, run): (&State, &Run),
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<(Plugins, Engines, usize), Failed> {
+        let workspaces = run.directory().join("workspaces");
+        fs_err::create_dir(&workspaces).map_err(Failed::environment)?;
+        let host = engines::open_host(config);
+        let plugins = plugins::load(config, environment, &host, reporter.as_ref()).await?;
+        let engines = engines::new(
+            config,
+            environment,
+            state.clone(),
+            run,
+            directory,
+            host,
+            reporter,
+        )?;
+        let processors = if steps.iter().all(|step| is_component(&step.container)) {
+            std::thread::available_parallelism().map_or(1, usize::from)
+        } else {
+            // An engine that is not there is told before anything else is done.
+            let containers = engines.containers().await?;
+            containers.sandbox.info().cpus.max(1)
+        };
+        Ok((plugins, engines, processors))
     }
 
     /// A runner for jobs, with or without the cache of step results.
@@ -158,16 +184,21 @@ impl Workplace {
                 tracing::warn!(%fault, "containers of this run may be left");
             }
         }
-        match self.run.remove() {
-            Ok(Tidied::Done) => {}
-            Ok(Tidied::NeedsReclaim { .. }) => {
-                tracing::warn!(
-                    "files of another user are left in {}",
-                    self.run.directory().display()
-                );
-            }
-            Err(fault) => tracing::warn!(%fault, "the run's directory could not be removed"),
+        remove(&self.run);
+    }
+}
+
+/// Removes the directory of a run.
+fn remove(run: &Run) {
+    match run.remove() {
+        Ok(Tidied::Done) => {}
+        Ok(Tidied::NeedsReclaim { .. }) => {
+            tracing::warn!(
+                "files of another user are left in {}",
+                run.directory().display()
+            );
         }
+        Err(fault) => tracing::warn!(%fault, "the run's directory could not be removed"),
     }
 }
 

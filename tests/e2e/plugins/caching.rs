@@ -21,15 +21,43 @@ fn a_result_from_the_cache_is_decided_about_again() {
     let first = stage.tool(&["write a.log 1", "write b 1"]).run();
     first.assert_code(0);
     let diff = stage.diff();
-    insta::assert_snapshot!(diff, @"");
-    insta::assert_snapshot!(stage.calls().join("\n"), @"");
+    insta::assert_snapshot!(diff, @"
+    diff --git b b
+    new file mode 100644
+    index 0000000..d00491f
+    --- /dev/null
+    +++ b
+    @@ -0,0 +1 @@
+    +1
+    diff --git prepared prepared
+    new file mode 100644
+    index 0000000..587be6b
+    --- /dev/null
+    +++ prepared
+    @@ -0,0 +1 @@
+    +x
+    ");
+    insta::assert_snapshot!(stage.calls().join("\n"), @"
+    gate policy.check-job
+    workspace-files workspace.prepare
+    gate policy.check-step
+    diff-filter diff.process
+    gate policy.check-diff
+    gate policy.check-step
+    diff-filter diff.process
+    gate policy.check-diff
+    ");
     let second = stage.tool(&["write a.log 1", "write b 1"]).run();
     second.assert_code(0);
     assert_says(
         &second.stderr(),
         &["1 known from the cache", "done, from the cache"],
     );
-    insta::assert_snapshot!(stage.calls().join("\n"), @"");
+    insta::assert_snapshot!(stage.calls().join("\n"), @"
+    gate policy.check-job
+    diff-filter diff.process
+    gate policy.check-diff
+    ");
     assert_eq!(stage.diff(), diff);
 }
 

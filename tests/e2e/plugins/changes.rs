@@ -48,13 +48,44 @@ fn look(scene: &Scene) -> String {
 fn a_change_is_what_runs() {
     let scene = scene(&[]);
     let before = look(&scene);
-    insta::assert_snapshot!(before, @"");
+    insta::assert_snapshot!(before, @"
+    diff --git seen seen
+    new file mode 100644
+    index 0000000..3d68063
+    --- /dev/null
+    +++ seen
+    @@ -0,0 +1,9 @@
+    +0
+    +CHANGED=by the spec
+    +REMOVED=by the spec
+    +TOKEN=from outside
+    +kept
+    +no mount
+    +1
+    +134217728
+    +100
+    ");
     let mounted = scene.world.work().join("mounted");
     let config = format!(
         r#"{{ change = {{ by = "check-step", image = "capstan-test/nonroot", set = {{ ADDED = "a", CHANGED = "c" }}, remove = ["REMOVED", "TOKEN"], mount = [{mounted:?}, "/mounted"], unmount = "/kept", network = "none", memory = 32, pids = 20 }} }}"#
     );
     scene.world.write("capstan.toml", policy("gate", &config));
-    insta::assert_snapshot!(look(&scene), @"");
+    insta::assert_snapshot!(look(&scene), @"
+    diff --git seen seen
+    new file mode 100644
+    index 0000000..e749146
+    --- /dev/null
+    +++ seen
+    @@ -0,0 +1,8 @@
+    +1000
+    +CHANGED=c
+    +ADDED=a
+    +mounted
+    +no mount
+    +0
+    +33554432
+    +20
+    ");
     let told = scene.logs();
     assert_says(
         &told,
@@ -69,7 +100,10 @@ fn a_time_limit_of_a_policy_ends_the_step() {
         r#"{ change = { by = "check-step", timeout = 1 } }"#,
     )]);
     let story = scene.failure_of(1, &[("alpine:3", "sleep 1000")]);
-    insta::assert_snapshot!(story, @"");
+    insta::assert_snapshot!(story, @"
+    ✗ widgets: step 1 failed
+      Timeout reached. Execution took longer than <time>.
+    ");
 }
 
 #[test]
@@ -87,7 +121,29 @@ fn a_change_of_a_job_is_one_of_every_step() {
     ]);
     let steps = "  - {container: 'wasm://./gone.wasm', run: show}\n  - {container: 'wasm://./gone.wasm', run: show, env: {OWN: x}}\n";
     stage.yaml(steps).run().assert_code(0);
-    insta::assert_snapshot!(stage.log(), @"");
+    insta::assert_snapshot!(stage.log(), @r#"
+    [Plugin gate] changed: variable ADDED set
+    [Plugin gate] info: step 1 runs "show" in wasm://./gone.wasm
+    [Plugin second] info: step 1 runs "show" in wasm://./gone.wasm
+    [Plugin second] changed: image wasm://./tool.wasm
+    [Step 1] run: "show", container: "wasm://./tool.wasm"
+    stdout | ["tool", "show"]
+    stdout | [("ADDED", "by the gate")]
+    stdout | ""
+    [Step 1] complete
+    [Plugin gate] info: 0 files changed
+    [Plugin second] info: 0 files changed
+    [Plugin gate] info: step 2 runs "show" in wasm://./gone.wasm
+    [Plugin second] info: step 2 runs "show" in wasm://./gone.wasm
+    [Plugin second] changed: image wasm://./tool.wasm
+    [Step 2] run: "show", container: "wasm://./tool.wasm"
+    stdout | ["tool", "show"]
+    stdout | [("ADDED", "by the gate"), ("OWN", "x")]
+    stdout | ""
+    [Step 2] complete
+    [Plugin gate] info: 0 files changed
+    [Plugin second] info: 0 files changed
+    "#);
 }
 
 #[test]
@@ -99,13 +155,13 @@ fn a_change_is_an_event() {
     let output = stage.tool(&["version"]).args(["--format", "json"]).run();
     output.assert_code(0);
     let events = super::stage::plugin_events(&output);
-    insta::assert_snapshot!(format!("{events:?}"), @"");
+    insta::assert_snapshot!(format!("{} {}", events[0].0, events[0].1), @r#"PROGRESS {"act":{"audit":false,"changes":["variable ADDED set","network none"],"kind":"changed"},"plugin":"gate","step":1,"taskID":"task0"}"#);
 }
 
 #[test]
 fn a_change_that_makes_no_sense_refuses() {
     for (change, expected) in [
-        (r#"image = " ""#, "it sets an image without a name"),
+        (r#"image = " ""#, "an image must not be empty"),
         (
             r#"mount = ["/nonexistent", "/x"]"#,
             "it mounts \"/nonexistent\", which is not on this machine",

@@ -67,7 +67,41 @@ fn the_hooks_are_called_as_in_other_runs() {
     );
     let output = exec(&world).run();
     output.assert_code(0);
-    insta::assert_snapshot!(events(&output).join("\n"), @"");
+    insta::assert_snapshot!(events(&output).join("\n"), @"
+    PREPARING_DOCKER_IMAGES STARTED
+    PREPARING_DOCKER_IMAGES PROGRESS
+    PREPARING_DOCKER_IMAGES SUCCESS
+    DETERMINING_WORKSPACE_TYPE STARTED
+    DETERMINING_WORKSPACE_TYPE SUCCESS
+    EXECUTING_TASK STARTED
+    TASK_PREPARING_STEP STARTED
+    TASK_PLUGIN PROGRESS
+    TASK_PREPARING_STEP SUCCESS
+    TASK_STEP STARTED
+    TASK_PLUGIN PROGRESS
+    TASK_STEP PROGRESS
+    TASK_STEP SUCCESS
+    TASK_PREPARING_STEP STARTED
+    TASK_PLUGIN PROGRESS
+    TASK_PREPARING_STEP SUCCESS
+    TASK_STEP STARTED
+    TASK_STEP PROGRESS
+    TASK_PLUGIN PROGRESS
+    TASK_PLUGIN PROGRESS
+    TASK_STEP SUCCESS
+    TASK_PREPARING_STEP STARTED
+    TASK_PLUGIN PROGRESS
+    TASK_PREPARING_STEP SUCCESS
+    TASK_STEP STARTED
+    TASK_STEP PROGRESS
+    TASK_PLUGIN PROGRESS
+    TASK_PLUGIN PROGRESS
+    TASK_STEP SUCCESS
+    CACHE_AFTER_STEP_RESULT SUCCESS
+    CACHE_AFTER_STEP_RESULT SUCCESS
+    CACHE_AFTER_STEP_RESULT SUCCESS
+    EXECUTING_TASK SUCCESS
+    ");
     let values: Vec<Value> = String::from_utf8_lossy(output.raw_stdout())
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -76,7 +110,15 @@ fn the_hooks_are_called_as_in_other_runs() {
         .collect();
     assert_eq!(values[0]["stdout"], "good-bye");
     assert_eq!(values[0]["outputs"], json!({"a": "b"}));
-    insta::assert_snapshot!(values[2]["diff"].as_str().unwrap_or_default(), @"");
+    insta::assert_snapshot!(values[2]["diff"].as_str().unwrap_or_default(), @"
+    diff --git prepared prepared
+    new file mode 100644
+    index 0000000..587be6b
+    --- /dev/null
+    +++ prepared
+    @@ -0,0 +1 @@
+    +x
+    ");
     assert!(
         values[2]["stdout"].to_string().contains("ADDED"),
         "{}",
@@ -95,11 +137,29 @@ fn a_refusal_ends_with_the_code_that_servers_know() {
     );
     let output = exec(&world).run();
     output.assert_code(1);
-    insta::assert_snapshot!(output.stderr(), @"");
-    insta::assert_snapshot!(events(&output).join("\n"), @"");
+    insta::assert_snapshot!(output.stderr(), @"
+    error: refused by the plugin diff-policy (protected-path): protected is protected: batch changes must leave it as it is
+    	path: protected
+    	pattern: /protected (exit code: 1)
+    ");
+    insta::assert_snapshot!(events(&output).join("\n"), @"
+    PREPARING_DOCKER_IMAGES STARTED
+    PREPARING_DOCKER_IMAGES PROGRESS
+    PREPARING_DOCKER_IMAGES SUCCESS
+    DETERMINING_WORKSPACE_TYPE STARTED
+    DETERMINING_WORKSPACE_TYPE SUCCESS
+    EXECUTING_TASK STARTED
+    TASK_PREPARING_STEP STARTED
+    TASK_PREPARING_STEP SUCCESS
+    TASK_STEP STARTED
+    TASK_STEP PROGRESS
+    TASK_PLUGIN FAILURE
+    TASK_STEP FAILURE
+    EXECUTING_TASK FAILURE
+    ");
     let refusals = plugin_events(&output);
     assert_eq!(refusals[0].0, "FAILURE");
-    assert_eq!(refusals[0].1["rule"], "protected-path");
+    assert_eq!(refusals[0].1["act"]["rule"], "protected-path");
 }
 
 #[test]
@@ -126,7 +186,10 @@ fn what_is_wrong_with_the_plugins_is_told_before_anything_runs() {
     );
     let output = exec(&world).run();
     output.assert_code(1);
-    insta::assert_snapshot!(output.stderr(), @"");
+    insta::assert_snapshot!(output.stderr(), @r#"
+    warning: $WORLD/work/capstan.toml:4: unknown key "autid" of the plugin "gate" is ignored; did you mean "audit"?
+    error: the plugin gate cannot be used: failed to open file `$WORLD/work/gone.wasm`: No such file or directory (os error 2) (exit code: 1)
+    "#);
     assert_eq!(events(&output), [""; 0]);
     assert_eq!(log(&world), "");
 }

@@ -11,7 +11,43 @@ fn hooks_are_called_in_the_order_of_the_file_at_their_points() {
         others("second", r#"{ say = "here", replace = ["b", "c"] }"#),
     ]);
     stage.tool(&["write new 1", "say a"]).run().assert_code(0);
-    insta::assert_snapshot!(stage.log(), @"");
+    insta::assert_snapshot!(stage.log(), @r#"
+    [Plugin gate] warning: check-job: here
+    [Plugin first] info: found README.md
+    [Plugin first] warning: prepare: here
+    [Plugin second] info: found README.md
+    [Plugin second] warning: prepare: here
+    [Plugin gate] info: step 1 runs "write new 1" in wasm://./tool.wasm
+    [Plugin gate] warning: check-step: here
+    [Step 1] run: "write new 1", container: "wasm://./tool.wasm"
+    stdout | new: written
+    [Plugin first] warning: finish: here
+    [Plugin second] warning: finish: here
+    [Plugin first] warning: finish: here
+    [Plugin second] warning: finish: here
+    [Step 1] complete
+    [Plugin first] warning: process: here
+    [Plugin second] warning: process: here
+    [Plugin gate] info: 1 files changed
+    [Plugin gate] warning: check-diff: here
+    [Plugin first] warning: derive-outputs: here
+    [Plugin second] warning: derive-outputs: here
+    [Plugin gate] info: step 2 runs "say a" in wasm://./tool.wasm
+    [Plugin gate] warning: check-step: here
+    [Step 2] run: "say a", container: "wasm://./tool.wasm"
+    [Plugin first] warning: finish: here
+    [Plugin second] warning: finish: here
+    [Plugin first] warning: finish: here
+    [Plugin second] warning: finish: here
+    stdout | c
+    [Step 2] complete
+    [Plugin first] warning: process: here
+    [Plugin second] warning: process: here
+    [Plugin gate] info: 1 files changed
+    [Plugin gate] warning: check-diff: here
+    [Plugin first] warning: derive-outputs: here
+    [Plugin second] warning: derive-outputs: here
+    "#);
 }
 
 #[test]
@@ -69,7 +105,20 @@ fn plugins_say_what_they_are_called_for_when_asked() {
         official("diff-filter", r#"{ drop = ["*.log"] }"#),
     ]);
     let quiet = stage.tool(&["write x.log 1"]).run();
-    insta::assert_snapshot!(quiet, @"");
+    insta::assert_snapshot!(quiet, @"
+    --- stderr
+    1 workspace in 1 repository
+    [widgets] plugin gate: warning: check-job: look at this
+    [widgets] preparing the workspace
+    [widgets] step 1/1: plugin gate: warning: check-step: look at this
+    [widgets] step 1/1: write x.log 1
+    [widgets] step 1/1: plugin gate: warning: check-diff: look at this
+    [widgets] done, nothing changed
+    widgets: nothing changed
+    wrote out/changesets.json
+    1 workspace: 1 done; 0 changesets; <time>
+    --- exit 0
+    ");
     let verbose = stage
         .tool(&["write x.log 1"])
         .args(["-v", "--no-cache"])

@@ -39,8 +39,24 @@ fn colours_are_taken_out_of_log_terminal_and_outputs() {
         &output.stderr(),
         &["[widgets] | loading 100%\n", "[widgets] | red\n"],
     );
-    insta::assert_snapshot!(stage.log(), @"");
-    insta::assert_snapshot!(stage.diff(), @"");
+    insta::assert_snapshot!(stage.log(), @r#"
+    [Step 1] run: "cat /tmp/0", container: "wasm://./tool.wasm"
+    stdout | loading 100%
+    stdout | red
+    [Step 1] complete
+    [Step 2] run: "write said '17 bytes'", container: "wasm://./tool.wasm"
+    stdout | said: written
+    [Step 2] complete
+    "#);
+    insta::assert_snapshot!(stage.diff(), @"
+    diff --git said said
+    new file mode 100644
+    index 0000000..aa26baa
+    --- /dev/null
+    +++ said
+    @@ -0,0 +1 @@
+    +17 bytes
+    ");
 }
 
 #[test]
@@ -67,11 +83,28 @@ fn outputs_that_cannot_be_derived_refuse_unless_they_may_be_passed_over() {
     let steps = prints(&["no JSON\n"], json!({})) + &writes("x");
     let output = stage.yaml(&steps).run();
     output.assert_code(4);
-    insta::assert_snapshot!(story(&output), @"");
+    insta::assert_snapshot!(story(&output), @r#"
+    ✗ widgets: step 1 refused
+      refused, as the plugin json-outputs failed in output.derive-outputs: step 1: no line that it printed is a JSON object (input)
+    hint: mend or update the plugin json-outputs, or its configuration; on-failure = "skip" has runs go on without it
+    "#);
     stage.configure(&[plugin + "on-failure = \"skip\"\n"]);
     let output = stage.yaml(&steps).run();
     output.assert_code(0);
-    insta::assert_snapshot!(output.stderr(), @"");
+    insta::assert_snapshot!(output.stderr(), @"
+    1 workspace in 1 repository
+    [widgets] preparing the workspace
+    [widgets] step 1/2: cat /tmp/0
+    [widgets] step 1/2: plugin json-outputs: passed over: the plugin json-outputs failed in output.derive-outputs: step 1: no line that it printed is a JSON object (input)
+    [widgets] step 2/2: write said 'x'
+    [widgets] step 2/2: plugin json-outputs: passed over: the plugin json-outputs failed in output.derive-outputs: step 2: no line that it printed is a JSON object (input)
+    [widgets] done
+    widgets: branch test
+      said | 1 +
+      1 file changed, 1 insertion(+)
+    wrote out/changesets.json
+    1 workspace: 1 done; 1 changeset; <time>
+    ");
 }
 
 #[test]
@@ -85,12 +118,36 @@ fn filters_are_chained_and_one_that_fails_may_be_passed_over() {
     let steps = prints(&["x\n", "2 x\n", "3 x\n", "4 x"], json!({}));
     let output = stage.yaml(&steps).run();
     output.assert_code(0);
-    insta::assert_snapshot!(output.stderr(), @"");
-    insta::assert_snapshot!(stage.log(), @"");
+    insta::assert_snapshot!(output.stderr(), @r#"
+    1 workspace in 1 repository
+    [widgets] preparing the workspace
+    [widgets] step 1/1: cat /tmp/0 /tmp/1 /tmp/2 /tmp/3
+    [widgets] step 1/1: plugin fails: passed over: the plugin fails failed in output.filter.push: there is "3" (asked-to)
+    [widgets] done, nothing changed
+    widgets: nothing changed
+    wrote out/changesets.json
+    1 workspace: 1 done; 0 changesets; <time>
+    "#);
+    insta::assert_snapshot!(stage.log(), @r#"
+    [Plugin first] info: found README.md
+    [Plugin fails] info: found README.md
+    [Plugin last] info: found README.md
+    [Step 1] run: "cat /tmp/0 /tmp/1 /tmp/2 /tmp/3", container: "wasm://./tool.wasm"
+    stdout | one
+    stdout | 2 one
+    [Plugin fails] passed over: the plugin fails failed in output.filter.push: there is "3" (asked-to)
+    stdout | 3 last
+    stdout | 4 last
+    [Step 1] complete
+    "#);
     stage.configure(&[failing]);
     let output = stage.yaml(&steps).run();
     output.assert_code(4);
-    insta::assert_snapshot!(story(&output), @"");
+    insta::assert_snapshot!(story(&output), @r#"
+    ✗ widgets: step 1 refused
+      refused, as the plugin fails failed in output.filter.push: there is "3" (asked-to)
+    hint: mend or update the plugin fails, or its configuration; on-failure = "skip" has runs go on without it
+    "#);
 }
 
 #[test]
@@ -109,6 +166,22 @@ fn a_filter_that_cannot_end_or_begin_is_passed_over_with_what_it_has_given() {
         .iter()
         .map(|(status, event)| format!("{status} {event}"))
         .collect();
-    insta::assert_snapshot!(passed_over.join("\n"), @"");
-    insta::assert_snapshot!(stage.log(), @"");
+    insta::assert_snapshot!(passed_over.join("\n"), @r#"
+    PROGRESS {"act":{"kind":"passedOver","reason":"the plugin at-start failed in output.filter.push: filter was asked to fail (asked-to)"},"plugin":"at-start","step":1,"taskID":"task0"}
+    PROGRESS {"act":{"kind":"passedOver","reason":"the plugin at-end failed in output.filter.finish: finish was asked to fail (asked-to)"},"plugin":"at-end","step":1,"taskID":"task0"}
+    PROGRESS {"act":{"kind":"passedOver","reason":"the plugin at-end failed in output.filter.finish: finish was asked to fail (asked-to)"},"plugin":"at-end","step":1,"taskID":"task0"}
+    PROGRESS {"act":{"kind":"passedOver","reason":"the plugin at-start failed in output.filter.finish: filter was asked to fail (asked-to)"},"plugin":"at-start","step":1,"taskID":"task0"}
+    "#);
+    insta::assert_snapshot!(stage.log(), @r#"
+    [Plugin at-end] info: found README.md
+    [Plugin at-start] info: found README.md
+    [Step 1] run: "cat /tmp/0 /tmp/1", container: "wasm://./tool.wasm"
+    [Plugin at-start] passed over: the plugin at-start failed in output.filter.push: filter was asked to fail (asked-to)
+    stdout | y
+    [Plugin at-end] passed over: the plugin at-end failed in output.filter.finish: finish was asked to fail (asked-to)
+    [Plugin at-end] passed over: the plugin at-end failed in output.filter.finish: finish was asked to fail (asked-to)
+    [Plugin at-start] passed over: the plugin at-start failed in output.filter.finish: filter was asked to fail (asked-to)
+    stdout | y
+    [Step 1] complete
+    "#);
 }

@@ -27,9 +27,24 @@ fn an_image_that_is_not_allowed_is_refused_before_anything_is_fetched() {
         .run();
     output.assert_code(4);
     let told = output.stderr().replace(&registry.image, "<image>");
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @"
+    1 workspace in 1 repository
+    [widgets] failed: refused by the plugin image-policy (image-not-allowed): 127.0.0.1:<port>/private/tool:1 is not allowed…
+    ✗ widgets: refused
+      refused by the plugin image-policy (image-not-allowed): 127.0.0.1:<port>/private/tool:1 is not allowed: allowed are docker.io/library/*
+      	image: 127.0.0.1:<port>/private/tool:1
+      	step: 2
+      log: $WORLD/home/.local/state/capstan/logs/<run>/0000-widgets-b490fed1abace25d1a2b01dc984148bc9dc2558e.log
+    wrote out/changesets.json
+    1 workspace: 0 done, 1 refused; 0 changesets; <time>
+    ");
     assert!(!scene.engine.has_image(&registry.image));
-    insta::assert_snapshot!(scene.logs().replace(&registry.image, "<image>"), @"");
+    insta::assert_snapshot!(scene.logs().replace(&registry.image, "<image>"), @"
+    [Plugin image-policy] policy.check-job took 0.4 ms, computed 0 ms, used 2 MiB
+    [Plugin image-policy] refused by the plugin image-policy (image-not-allowed): <image> is not allowed: allowed are docker.io/library/*
+    [Plugin image-policy] 	image: <image>
+    [Plugin image-policy] 	step: 2
+    ");
 }
 
 #[test]
@@ -43,12 +58,33 @@ fn a_refusal_is_an_event() {
     let events = plugin_events(&output);
     let (status, metadata) = &events[0];
     assert_eq!((status.as_str(), events.len()), ("FAILURE", 1));
-    insta::assert_snapshot!(format!("{metadata:#}"), @"");
+    insta::assert_snapshot!(format!("{metadata:#}"), @r#"
+    {
+      "act": {
+        "audit": false,
+        "details": [
+          [
+            "image",
+            "wasm://./tool.wasm"
+          ],
+          [
+            "step",
+            "1"
+          ]
+        ],
+        "kind": "refused",
+        "reason": "wasm://./tool.wasm is not allowed: allowed are ./tools/*.wasm",
+        "rule": "wasm-not-allowed"
+      },
+      "plugin": "image-policy",
+      "taskID": "task0"
+    }
+    "#);
     let text = output.stdout();
     let failed = text
         .lines()
         .find(|line| line.contains("EXECUTING_TASK\",") && line.contains("FAILURE"));
-    insta::assert_snapshot!(failed.unwrap_or_default(), @"");
+    insta::assert_snapshot!(failed.unwrap_or_default(), @r#"{"operation":"EXECUTING_TASK","timestamp":"<timestamp>","status":"FAILURE","metadata":{"taskID":"<task>","error":"refused by the plugin image-policy (wasm-not-allowed): wasm://./tool.wasm is not allowed: allowed are ./tools/*.wasm\n\timage: wasm://./tool.wasm\n\tstep: 1"}}"#);
 }
 
 #[test]
@@ -59,26 +95,46 @@ fn a_refusal_ends_its_workspace_and_no_other() {
         "write ${{ repository.name }} 1",
         "replace hi ho README.md",
     ]));
-    let refused = stage.spec(&spec).args(["widgets", "gadgets"]).run();
+    let refused = stage
+        .spec(&spec)
+        .args(["-j", "1", "widgets", "gadgets"])
+        .run();
     refused.assert_code(4);
-    insta::assert_snapshot!(refused, @"");
-    let changesets = stage.world.changesets("out");
-    let repositories: Vec<_> = changesets
-        .iter()
-        .map(|changeset| &changeset["headRepository"])
-        .collect();
-    assert_eq!(repositories.len(), 1);
+    insta::assert_snapshot!(refused, @"
+    --- stderr
+    2 workspaces in 2 repositories
+    [gadgets] preparing the workspace
+    [gadgets] step 1/2: write gadgets 1
+    [gadgets] step 1/2: failed: refused by the plugin diff-policy (protected-path): gadgets is protected: batch changes must leave i…
+    [widgets] preparing the workspace
+    [widgets] step 1/2: write widgets 1
+    [widgets] step 2/2: replace hi ho README.md
+    [widgets] done
+    widgets: branch test
+      README.md | 2 +-
+      widgets   | 1 +
+      2 files changed, 2 insertions(+), 1 deletion(-)
+    ✗ gadgets: step 1 refused
+      refused by the plugin diff-policy (protected-path): gadgets is protected: batch changes must leave it as it is
+      	path: gadgets
+      	pattern: /gadgets
+      log: $WORLD/home/.local/state/capstan/logs/<run>/0000-gadgets-b490fed1abace25d1a2b01dc984148bc9dc2558e.log
+    wrote out/changesets.json
+    2 workspaces: 1 done, 1 refused; 1 changeset; <time>
+    --- exit 4
+    ");
+    assert_eq!(stage.world.changesets("out").len(), 1);
 
     let failed = stage
         .spec(&spec)
-        .args(["widgets", "gadgets", "broken"])
+        .args(["widgets", "broken", "gadgets"])
         .run();
     failed.assert_code(1);
     assert_says(
         &failed.stderr(),
         &[
-            "✗ gadgets: step 1 refused",
             "✗ broken: step 2 failed",
+            "✗ gadgets: step 1 refused",
             "3 workspaces: 1 done (1 from the cache), 1 failed, 1 refused",
         ],
     );
@@ -104,7 +160,7 @@ fn each_function_of_a_policy_can_refuse() {
         let output = stage.tool(&["write new 1"]).run();
         output.assert_code(4);
         let reason = format!(
-            "refused by the plugin gate (asked-to): {function} was asked to refuse\n    \tfunction: {function}"
+            "refused by the plugin gate (asked-to): {function} was asked to refuse\n  \tfunction: {function}"
         );
         let place = if function == "check-job" {
             "✗ widgets: refused"
@@ -128,20 +184,43 @@ fn a_policy_that_fails_refuses() {
     let stage = Stage::new(&[policy("gate", r#"{ crash = "check-step" }"#)]);
     let output = stage.tool(&["write new 1"]).run();
     output.assert_code(4);
-    insta::assert_snapshot!(story(&output), @"");
+    insta::assert_snapshot!(story(&output), @r#"
+    ✗ widgets: step 1 refused
+      refused, as the plugin gate failed in policy.check-step: it crashed: it panicked, or aborted, in probe::config::Config::of < probe::policy::decide < capstan:plugin/policy@0.1.0#check-step
+      	its last messages: step 1 runs "write new 1" in wasm://./tool.wasm
+      		
+      		thread '<unnamed>' (1) panicked at src/config.rs:47:9:
+      		check-step was asked to crash
+      		note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+    hint: mend or update the plugin gate, or its configuration
+    "#);
     stage.configure(&[policy("gate", r#"{ fail = "check-diff" }"#)]);
     let output = stage.tool(&["write new 1"]).run();
     output.assert_code(4);
-    insta::assert_snapshot!(story(&output), @"");
+    insta::assert_snapshot!(story(&output), @"
+    ✗ widgets: step 1 refused
+      refused, as the plugin gate failed in policy.check-diff: check-diff was asked to fail (asked-to)
+      	its last messages: 1 files changed
+    hint: mend or update the plugin gate, or its configuration
+    ");
     assert_eq!(stage.diff(), "");
     stage.configure(&[official("image-policy", r#"{ alow = [] }"#)]);
     let output = stage.tool(&["write new 1"]).run();
     output.assert_code(4);
-    insta::assert_snapshot!(story(&output), @"");
+    insta::assert_snapshot!(story(&output), @"
+    ✗ widgets: refused
+      refused, as the plugin image-policy failed in policy.check-job: the configuration is not understood at `alow`: unknown field `alow`, expected one of `allow`, `deny`, `require-digest`, `deny-latest`, `exceptions`, `wasm` (config)
+    hint: mend or update the plugin image-policy, or its configuration
+    ");
 }
 
 #[test]
 fn a_policy_cannot_be_passed_over() {
     let stage = Stage::new(&[policy("gate", "{}") + "on-failure = \"skip\"\n"]);
-    insta::assert_snapshot!(stage.tool(&["version"]).run(), @"");
+    insta::assert_snapshot!(stage.tool(&["version"]).run(), @r#"
+    --- stderr
+    error: the plugin gate cannot be used: it is a policy, and a policy that fails refuses
+    hint: take on-failure = "skip" away; audit = true makes a policy log what it would refuse
+    --- exit 2
+    "#);
 }

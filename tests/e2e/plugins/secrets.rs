@@ -70,7 +70,6 @@ fn a_secret_in_pieces_is_masked() {
 
 #[test]
 fn a_secret_that_a_filter_uncovers_is_masked() {
-    let hidden = SECRET.replace("sword", "\u{1b}[0msword\u{1b}[1m");
     let stage = Stage::new(&[
         official("ansi-strip", "{}"),
         others(
@@ -78,8 +77,17 @@ fn a_secret_that_a_filter_uncovers_is_masked() {
             r#"{ replace = ["REVERSED", "hunter2/+swordfish"] }"#,
         ),
     ]);
+    let hidden = SECRET.replace("sword", "\u{1b}[0msword\u{1b}[1m");
+    let step = json!({
+        "container": "wasm://./tool.wasm",
+        "run": "cat /tmp/hidden",
+        "files": {"/tmp/hidden": format!("{hidden} and REVERSED")},
+        "env": ["TOKEN"],
+    });
+    let writes =
+        "  - container: wasm://./tool.wasm\n    run: write said '${{ previous_step.stdout }}'\n";
     let output = stage
-        .yaml(&steps(&[&hidden, " and REVERSED"]))
+        .yaml(&format!("  - {step}\n{writes}"))
         .arg("-v")
         .env("TOKEN", SECRET)
         .run();
@@ -91,21 +99,28 @@ fn a_secret_that_a_filter_uncovers_is_masked() {
 
 #[test]
 fn events_are_masked_and_results_in_them_are_not() {
-    let stage = Stage::new(&[policy(
-        "gate",
-        r#"{ say = "I saw hunter2/+swordfish", change = { by = "check-step", set = { "hunter2/+swordfish" = "x" } } }"#,
-    )]);
+    let stage = Stage::new(&[
+        policy("gate", r#"{ say = "I saw hunter2/+swordfish" }"#),
+        others("notes", r#"{ annotate = "hunter2/+swordfish" }"#),
+    ]);
     let output = stage
         .yaml(&steps(&[SECRET]))
         .args(["--format", "json"])
         .env("TOKEN", SECRET)
         .run();
     output.assert_code(0);
+    let mut results = 0;
     for line in output.stdout().lines() {
         let is_result =
             line.contains(r#""operation":"TASK_STEP""#) && line.contains(r#""status":"SUCCESS""#);
+        results += usize::from(is_result);
         assert_eq!(line.contains("swordfish"), is_result, "{line}");
     }
+    assert_eq!(results, 2, "{output}");
+    assert_says(
+        &output.stdout(),
+        &[r#""out":"stdout: ********\n""#, r#""message":"********""#],
+    );
     assert_says(
         &stage.log(),
         &["[Plugin gate] warning: check-job: I saw ********\n"],
@@ -114,16 +129,16 @@ fn events_are_masked_and_results_in_them_are_not() {
 
 #[test]
 fn what_a_refusal_says_is_masked() {
-    let stage = Stage::new(&[official(
-        "image-policy",
-        r#"{ allow = ["docker.io/library/*"], wasm = ["./tool.wasm"] }"#,
-    )]);
-    let steps =
-        json!({"container": "wasm://./${{ env.NAME }}.wasm", "run": "", "env": {"NAME": SECRET}});
-    let steps = steps.to_string().replace("${{ env.NAME }}", SECRET);
-    let forwarding = json!({"container": "wasm://./tool.wasm", "run": "version", "env": ["TOKEN"]});
-    let command = stage.yaml(&format!("  - {forwarding}\n  - {steps}\n"));
-    let output = command.env("TOKEN", SECRET).run();
+    let config = r#"{ allow = [], wasm = ["./tool.wasm"] }"#;
+    let stage = Stage::new(&[official("image-policy", config)]);
+    let step =
+        |container: &str| json!({"container": container, "run": "version", "env": ["TOKEN"]});
+    let steps = [
+        step("wasm://./tool.wasm"),
+        step(&format!("wasm://./{SECRET}.wasm")),
+    ];
+    let steps: String = steps.iter().map(|step| format!("  - {step}\n")).collect();
+    let output = stage.yaml(&steps).env("TOKEN", SECRET).run();
     output.assert_code(4);
     assert_clean(&stage, &output, &["swordfish"]);
 }

@@ -71,10 +71,13 @@ impl Stage {
 
     /// The logs of the last run, without times and without what calls used.
     pub(super) fn log(&self) -> String {
-        log(&self.world)
-            .lines()
-            .filter(|line| !line.contains(" took "))
-            .fold(String::new(), |text, line| text + line + "\n")
+        let log = log(&self.world);
+        let lines = log.lines().filter(|line| !line.contains(" took "));
+        let lines = lines.map(|line| match line.split_once(" complete in ") {
+            Some((step, _)) => format!("{step} complete\n"),
+            None => format!("{line}\n"),
+        });
+        lines.collect()
     }
 
     /// The calls of the last run in order: `PLUGIN FUNCTION`.

@@ -143,7 +143,7 @@ impl Hooks {
             }
             if let Err(failure) = session.prepare(workspace).await {
                 if !can_undo {
-                    let refused = Refused::by_failure(failure);
+                    let refused = Refused::by_failure(failure, false);
                     return Err(self.refuse(session, None, &refused, false));
                 }
                 self.do_without(session, None, failure)?;
@@ -325,7 +325,10 @@ impl Hooks {
                     .tell(name, PluginReport::PassedOver { reason: &reason });
                 Ok(())
             }
-            No::Failure(failure) => self.stop(session, step, &Refused::by_failure(failure)),
+            No::Failure(failure) => {
+                let dispensable = !session.plugin().has(Hook::Policy);
+                self.stop(session, step, &Refused::by_failure(failure, dispensable))
+            }
             No::Refusal(refusal) => self.stop(session, step, &Refused::by(name, refusal)),
         }
     }
@@ -350,7 +353,8 @@ impl Hooks {
         audit: bool,
     ) -> Stopped {
         let name = &session.plugin().entry().name;
-        self.voice.tell(name, PluginReport::Refused { refused, audit });
+        self.voice
+            .tell(name, PluginReport::Refused { refused, audit });
         Box::new(Failure::refused(step, refused))
     }
 }

@@ -63,6 +63,8 @@ pub struct Refused {
     pub reason: String,
     /// Further facts, in order.
     pub details: Vec<(String, String)>,
+    /// Whether its operator could have the run go on without it.
+    pub dispensable: bool,
 }
 
 impl Refused {
@@ -72,19 +74,22 @@ impl Refused {
             rule: Some(refusal.rule),
             reason: refusal.reason,
             details: refusal.details,
+            dispensable: false,
         }
     }
 
-    pub(super) fn by_failure(failure: Failure) -> Self {
+    pub(super) fn by_failure(failure: Failure, dispensable: bool) -> Self {
         let mut details = Vec::new();
-        if !failure.last_lines.trim().is_empty() {
-            details.push(("its last lines".to_owned(), failure.last_lines.clone()));
+        let said = failure.last_lines.trim();
+        if !said.is_empty() {
+            details.push(("its last messages".to_owned(), said.to_owned()));
         }
         Self {
             rule: None,
-            reason: failure.to_string(),
+            reason: failure.reason(),
             details,
             plugin: failure.plugin,
+            dispensable,
         }
     }
 
@@ -94,6 +99,7 @@ impl Refused {
             rule: None,
             reason: format!("the plugin {plugin} failed: its answer is not allowed: {reason}"),
             details: Vec::new(),
+            dispensable: false,
         }
     }
 
@@ -108,6 +114,7 @@ impl Refused {
                 .iter()
                 .map(|(name, value)| (clean(name), clean(value)))
                 .collect(),
+            dispensable: self.dispensable,
         }
     }
 }
@@ -277,6 +284,10 @@ impl Voice {
 
 impl Log for Voice {
     fn message(&self, plugin: &str, hook: Hook, level: Level, text: &str) {
+        // A panic begins with an empty line.
+        if text.trim().is_empty() {
+            return;
+        }
         self.tell(plugin, PluginReport::Said { hook, level, text });
     }
 

@@ -37,7 +37,10 @@ impl Config {
     /// The configuration, once the function `name` has done what all can do.
     pub(crate) fn of(name: &str) -> Result<(Self, Option<Refusal>)> {
         let config: Self = capstan_plugin::config()?;
-        if let Some(text) = &config.say {
+        // A filter is asked for several times.
+        if let Some(text) = &config.say
+            && name != "filter"
+        {
             log::warn!("{name}: {text}");
         }
         let is_asked = |function: &Option<String>| function.as_deref() == Some(name);
