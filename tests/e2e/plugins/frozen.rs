@@ -18,86 +18,6 @@ fn every_hook_works_in_a_run() {
     ];
     let output = stage.tool(&steps).run();
     output.assert_code(0);
-    insta::assert_snapshot!(output.stderr(), @"
-    1 workspace in 1 repository
-    [widgets] plugin frozen: warning: check-job: Level::Warn
-    [widgets] plugin frozen: error: check-job: Level::Error
-    [widgets] preparing the workspace
-    [widgets] plugin frozen: warning: prepare: Level::Warn
-    [widgets] plugin frozen: error: prepare: Level::Error
-    [widgets] step 1/4: plugin frozen: warning: check-step: Level::Warn
-    [widgets] step 1/4: plugin frozen: error: check-step: Level::Error
-    [widgets] step 1/4: plugin frozen: would have changed: image amended:1; variable ADDED set; variable REMOVED removed; mount /source at /target; mount at /removed removed; network none; memory 64 MiB; processors 0.5; processes 32; timeout <time>
-    [widgets] step 1/4: say hello
-    [widgets] step 1/4: plugin frozen: warning: push: Level::Warn
-    [widgets] step 1/4: plugin frozen: error: push: Level::Error
-    [widgets] step 1/4: plugin frozen: warning: finish: Level::Warn
-    [widgets] step 1/4: plugin frozen: error: finish: Level::Error
-    [widgets] step 1/4: plugin frozen: warning: process: Level::Warn
-    [widgets] step 1/4: plugin frozen: error: process: Level::Error
-    [widgets] step 1/4: plugin frozen: notice: prepared.sh:1: seen
-    [widgets] step 1/4: plugin frozen: warning: check-diff: Level::Warn
-    [widgets] step 1/4: plugin frozen: error: check-diff: Level::Error
-    [widgets] step 1/4: plugin frozen: warning: derive-outputs: Level::Warn
-    [widgets] step 1/4: plugin frozen: error: derive-outputs: Level::Error
-    [widgets] step 2/4: plugin frozen: warning: check-step: Level::Warn
-    [widgets] step 2/4: plugin frozen: error: check-step: Level::Error
-    [widgets] step 2/4: plugin frozen: would have changed: image amended:1; variable ADDED set; variable REMOVED removed; mount /source at /target; mount at /removed removed; network none; memory 64 MiB; processors 0.5; processes 32; timeout <time>
-    [widgets] step 2/4: write new lower
-    [widgets] step 2/4: plugin frozen: warning: push: Level::Warn
-    [widgets] step 2/4: plugin frozen: error: push: Level::Error
-    [widgets] step 2/4: plugin frozen: warning: finish: Level::Warn
-    [widgets] step 2/4: plugin frozen: error: finish: Level::Error
-    [widgets] step 2/4: plugin frozen: warning: process: Level::Warn
-    [widgets] step 2/4: plugin frozen: error: process: Level::Error
-    [widgets] step 2/4: plugin frozen: notice: new:1: seen
-    [widgets] step 2/4: plugin frozen: notice: prepared.sh:1: seen
-    [widgets] step 2/4: plugin frozen: warning: check-diff: Level::Warn
-    [widgets] step 2/4: plugin frozen: error: check-diff: Level::Error
-    [widgets] step 2/4: plugin frozen: warning: derive-outputs: Level::Warn
-    [widgets] step 2/4: plugin frozen: error: derive-outputs: Level::Error
-    [widgets] step 3/4: plugin frozen: warning: check-step: Level::Warn
-    [widgets] step 3/4: plugin frozen: error: check-step: Level::Error
-    [widgets] step 3/4: plugin frozen: would have changed: image amended:1; variable ADDED set; variable REMOVED removed; mount /source at /target; mount at /removed removed; network none; memory 64 MiB; processors 0.5; processes 32; timeout <time>
-    [widgets] step 3/4: write drop.txt x
-    [widgets] step 3/4: plugin frozen: warning: push: Level::Warn
-    [widgets] step 3/4: plugin frozen: error: push: Level::Error
-    [widgets] step 3/4: plugin frozen: warning: finish: Level::Warn
-    [widgets] step 3/4: plugin frozen: error: finish: Level::Error
-    [widgets] step 3/4: plugin frozen: warning: process: Level::Warn
-    [widgets] step 3/4: plugin frozen: error: process: Level::Error
-    [widgets] step 3/4: plugin frozen: notice: drop.txt:1: seen
-    [widgets] step 3/4: plugin frozen: notice: new:1: seen
-    [widgets] step 3/4: plugin frozen: notice: prepared.sh:1: seen
-    [widgets] step 3/4: plugin frozen: warning: check-diff: Level::Warn
-    [widgets] step 3/4: plugin frozen: error: check-diff: Level::Error
-    [widgets] step 3/4: plugin frozen: warning: derive-outputs: Level::Warn
-    [widgets] step 3/4: plugin frozen: error: derive-outputs: Level::Error
-    [widgets] step 4/4: plugin frozen: warning: check-step: Level::Warn
-    [widgets] step 4/4: plugin frozen: error: check-step: Level::Error
-    [widgets] step 4/4: plugin frozen: would have changed: image amended:1; variable ADDED set; variable REMOVED removed; mount /source at /target; mount at /removed removed; network none; memory 64 MiB; processors 0.5; processes 32; timeout <time>
-    [widgets] step 4/4: cat prepared.sh
-    [widgets] step 4/4: plugin frozen: warning: push: Level::Warn
-    [widgets] step 4/4: plugin frozen: error: push: Level::Error
-    [widgets] step 4/4: plugin frozen: warning: finish: Level::Warn
-    [widgets] step 4/4: plugin frozen: error: finish: Level::Error
-    [widgets] step 4/4: plugin frozen: warning: process: Level::Warn
-    [widgets] step 4/4: plugin frozen: error: process: Level::Error
-    [widgets] step 4/4: plugin frozen: notice: drop.txt:1: seen
-    [widgets] step 4/4: plugin frozen: notice: new:1: seen
-    [widgets] step 4/4: plugin frozen: notice: prepared.sh:1: seen
-    [widgets] step 4/4: plugin frozen: warning: check-diff: Level::Warn
-    [widgets] step 4/4: plugin frozen: error: check-diff: Level::Error
-    [widgets] step 4/4: plugin frozen: warning: derive-outputs: Level::Warn
-    [widgets] step 4/4: plugin frozen: error: derive-outputs: Level::Error
-    [widgets] done
-    widgets: branch test
-      new         | 1 +
-      prepared.sh | 1 +
-      2 files changed, 2 insertions(+)
-    wrote out/changesets.json
-    1 workspace: 1 done; 1 changeset; <time>
-    ");
     insta::assert_snapshot!(stage.diff(), @"
     diff --git new new
     new file mode 100644
@@ -114,27 +34,14 @@ fn every_hook_works_in_a_run() {
     @@ -0,0 +1 @@
     +# WIDGETS
     ");
-    insta::assert_snapshot!(stage.calls().join("\n"), @"
+    let calls = stage.calls();
+    let (before, steps) = calls.split_at(2);
+    insta::assert_snapshot!(before.join("\n"), @"
     frozen policy.check-job
     frozen workspace.prepare
-    frozen policy.check-step
-    frozen output.filter
-    frozen output.filter.finish
-    frozen diff.process
-    frozen policy.check-diff
-    frozen output.derive-outputs
-    frozen policy.check-step
-    frozen output.filter
-    frozen output.filter.finish
-    frozen diff.process
-    frozen policy.check-diff
-    frozen output.derive-outputs
-    frozen policy.check-step
-    frozen output.filter
-    frozen output.filter.finish
-    frozen diff.process
-    frozen policy.check-diff
-    frozen output.derive-outputs
+    ");
+    let (first, others) = steps.split_at(6);
+    insta::assert_snapshot!(first.join("\n"), @"
     frozen policy.check-step
     frozen output.filter
     frozen output.filter.finish
@@ -142,6 +49,7 @@ fn every_hook_works_in_a_run() {
     frozen policy.check-diff
     frozen output.derive-outputs
     ");
+    assert_eq!(others, [first, first, first].concat());
     let log = stage.log();
     assert_says(
         &log,
