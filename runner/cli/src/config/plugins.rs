@@ -146,7 +146,7 @@ impl Reader<'_> {
             let digest: Result<Digest, NotADigest> = text.parse();
             digest
                 .map(|digest| digest.to_string())
-                .map_err(|error| error.to_string())
+                .map_err(|_| NotADigest::RULE.to_owned())
         })
     }
 

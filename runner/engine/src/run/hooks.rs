@@ -302,7 +302,7 @@ impl Hooks {
     ) -> Result<(), Stopped> {
         for amendment in amendments {
             if let Err(reason) = shape.amend(amendment) {
-                let refused = Refused::failed(&session.plugin().entry().name, reason);
+                let refused = Refused::failed(&session.plugin().entry().name, &reason);
                 return self.stop(session, step, &refused);
             }
         }

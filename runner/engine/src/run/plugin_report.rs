@@ -93,7 +93,7 @@ impl Refused {
         }
     }
 
-    pub(super) fn failed(plugin: &str, reason: String) -> Self {
+    pub(super) fn failed(plugin: &str, reason: &str) -> Self {
         Self {
             plugin: plugin.to_owned(),
             rule: None,

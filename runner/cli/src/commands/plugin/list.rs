@@ -77,8 +77,13 @@ fn rows(supply: &Supply) -> Result<Vec<Row>, Failed> {
     let mut rows = Vec::new();
     let mut sources = Vec::new();
     for (entry, source) in supply.configured()? {
-        let pinned = entry.digest.as_deref().and_then(|text| text.parse().ok());
-        rows.push(row(supply, Some(entry.name.clone()), &source, pinned)?);
+        let pinned: Option<Digest> = entry.digest.as_deref().and_then(|text| text.parse().ok());
+        rows.push(row(
+            supply,
+            Some(entry.name.clone()),
+            &source,
+            pinned.as_ref(),
+        )?);
         sources.push(source.to_string());
     }
     for source in supply.lock.entries.keys() {
@@ -94,13 +99,13 @@ fn row(
     supply: &Supply,
     name: Option<String>,
     source: &Source,
-    pinned: Option<Digest>,
+    pinned: Option<&Digest>,
 ) -> Result<Row, Failed> {
     let locked = supply.lock.get(source);
     let mut row = Row {
         name,
         source: source.to_string(),
-        digest: pinned.as_ref().map(Digest::to_string),
+        digest: pinned.map(Digest::to_string),
         hooks: Vec::new(),
         state: State::NotLocked,
     };
@@ -108,7 +113,7 @@ fn row(
         row.state = State::Missing;
         if let Ok(bytes) = fs_err::read(path) {
             let actual = Digest::of(&bytes);
-            row.state = match &pinned {
+            row.state = match pinned {
                 Some(pinned) if *pinned != actual => State::Changed,
                 _ => State::File,
             };
@@ -128,7 +133,7 @@ fn row(
         row.hooks = locked.hooks.iter().cloned().collect();
         row.digest.get_or_insert_with(|| locked.digest.to_string());
     }
-    let digest = pinned.as_ref().or(locked.map(|locked| &locked.digest));
+    let digest = pinned.or(locked.map(|locked| &locked.digest));
     row.state = match (digest, locked) {
         (None, _) => State::NotLocked,
         (Some(digest), Some(locked)) if *digest != locked.digest => State::Changed,
