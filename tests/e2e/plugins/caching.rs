@@ -62,20 +62,20 @@ fn a_result_from_the_cache_is_decided_about_again() {
 }
 
 #[test]
-fn what_a_result_from_the_cache_is_refused_for_is_told() {
-    // The plugin counts its calls of a job only, so the second run has to be told by what is not part of the key: nothing is. Hence a
-    // policy that looks at the diff only, and a result that was kept before it was refused.
-    let stage = Stage::new(&[policy("gate", r#"{ refuse = "check-diff" }"#) + "audit = true\n"]);
-    let output = stage.tool(&["write a 1"]).run();
-    output.assert_code(0);
-    let again = stage.tool(&["write a 1"]).run();
-    assert_says(
-        &again.stderr(),
-        &[
-            "1 known from the cache",
-            "plugin gate: audit, would have been refused by the plugin gate (asked-to): check-diff was asked to refuse",
-        ],
-    );
+fn a_result_from_the_cache_can_be_refused() {
+    // The values of variables are no part of a result's key.
+    let granted = policy("gate", "{}") + "grants = { env = [\"REFUSE\"] }\n";
+    for (function, place) in [
+        ("check-job", "✗ widgets: refused\n"),
+        ("check-diff", "✗ widgets: step 1 refused\n"),
+    ] {
+        let stage = Stage::new(std::slice::from_ref(&granted));
+        stage.tool(&["write a 1"]).run().assert_code(0);
+        let again = stage.tool(&["write a 1"]).env("REFUSE", function).run();
+        again.assert_code(4);
+        assert_says(&again.stderr(), &["1 known from the cache", place]);
+        assert!(stage.world.changesets("out").is_empty());
+    }
 }
 
 #[test]

@@ -175,6 +175,9 @@ fn a_preparation_that_fails_refuses_whatever_the_operator_says() {
             "refused, as the plugin fails failed in workspace.prepare: prepare was asked to fail (asked-to)",
         ],
     );
+    let refusals = plugin_events(&output);
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(refusals[0].0, "FAILURE");
 }
 
 #[test]

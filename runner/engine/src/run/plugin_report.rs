@@ -80,9 +80,10 @@ impl Refused {
 
     pub(super) fn by_failure(failure: Failure, dispensable: bool) -> Self {
         let mut details = Vec::new();
-        let said = failure.last_lines.trim();
+        let said = failure.last_lines.lines();
+        let said: Vec<_> = said.filter(|line| !line.trim().is_empty()).collect();
         if !said.is_empty() {
-            details.push(("its last messages".to_owned(), said.to_owned()));
+            details.push(("its last messages".to_owned(), said.join("\n")));
         }
         Self {
             rule: None,
@@ -247,7 +248,9 @@ impl Voice {
             }
             PluginReport::Annotated(annotation) => {
                 let mut annotation = annotation.clone();
-                annotation.message = secrets.redact(&annotation.message).into_owned();
+                for text in [&mut annotation.path, &mut annotation.message] {
+                    *text = secrets.redact(text).into_owned();
+                }
                 self.tell_clean(name, PluginReport::Annotated(&annotation));
             }
             PluginReport::Refused { refused, audit } => {

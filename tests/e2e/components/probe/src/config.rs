@@ -14,8 +14,10 @@ pub(crate) struct Config {
     crash: Option<String>,
     /// The function that answers an error.
     fail: Option<String>,
-    /// The function that refuses, where it can.
+    /// The function that refuses, where it can. So does the one that the environment variable `REFUSE` names.
     refuse: Option<String>,
+    /// The function that computes for ever.
+    spin: Option<String>,
     /// What policies change.
     #[cfg(feature = "policy")]
     pub(crate) change: Option<crate::policy::Change>,
@@ -48,7 +50,11 @@ impl Config {
         if is_asked(&config.fail) {
             return Err(Error::new("asked-to", format!("{name} was asked to fail")));
         }
-        let refusal = is_asked(&config.refuse).then(|| {
+        while is_asked(&config.spin) {
+            std::hint::black_box(());
+        }
+        let refuses = is_asked(&config.refuse) || is_asked(&std::env::var("REFUSE").ok());
+        let refusal = refuses.then(|| {
             refuse("asked-to", format!("{name} was asked to refuse")).with("function", name)
         });
         Ok((config, refusal))
