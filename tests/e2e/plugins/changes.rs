@@ -15,7 +15,7 @@ const LOOK: &str = r#"
 set -e
 {
     id -u
-    env | grep -E '^(ADDED|CHANGED|REMOVED|TOKEN)='
+    env | grep -E '^(ADDED|CHANGED|REMOVED|TOKEN)=' | sort
     cat /mounted /kept 2>/dev/null || echo no mount
     ls /sys/class/net | grep -c eth || true
     # Of cgroup version 1, then of 2.
@@ -73,13 +73,13 @@ fn a_change_is_what_runs() {
     insta::assert_snapshot!(look(&scene), @"
     diff --git seen seen
     new file mode 100644
-    index 0000000..e749146
+    index 0000000..8177fa3
     --- /dev/null
     +++ seen
     @@ -0,0 +1,8 @@
     +1000
-    +CHANGED=c
     +ADDED=a
+    +CHANGED=c
     +mounted
     +no mount
     +0
