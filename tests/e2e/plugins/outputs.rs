@@ -79,7 +79,7 @@ fn outputs_are_derived_for_later_steps_and_the_changeset() {
 #[test]
 fn outputs_that_cannot_be_derived_refuse_unless_they_may_be_passed_over() {
     let plugin = official("json-outputs", "{ required = true }");
-    let stage = Stage::new(&[plugin.clone()]);
+    let stage = Stage::new(std::slice::from_ref(&plugin));
     let steps = prints(&["no JSON\n"], json!({})) + &writes("x");
     let output = stage.yaml(&steps).run();
     output.assert_code(4);
