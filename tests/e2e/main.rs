@@ -25,6 +25,7 @@ mod ownership;
 mod parallel;
 mod plugin_distribution;
 mod plugin_tools;
+mod plugins;
 mod podman;
 mod registry;
 mod scene;

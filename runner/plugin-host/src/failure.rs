@@ -54,12 +54,17 @@ impl Failure {
         }
     }
 
-    fn text(&self) -> String {
+    /// Which plugin, which hook, and why, without what it said last.
+    pub fn reason(&self) -> String {
         let (plugin, call, ending) = (&self.plugin, self.call, &self.ending);
-        let mut text = match self.hook {
+        match self.hook {
             Some(_) => format!("the plugin {plugin} failed in {call}: {ending}"),
             None => format!("{plugin} failed: {ending}"),
-        };
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = self.reason();
         if !self.last_lines.is_empty() {
             text.push_str("\nits last messages:");
             for line in self.last_lines.lines() {

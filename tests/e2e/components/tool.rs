@@ -30,6 +30,13 @@ fn main() -> io::Result<()> {
                 }
             }
         }
+        // Each word by itself, as slow programs print.
+        ["say", words @ ..] => {
+            for word in words {
+                print!("{word}");
+                io::stdout().flush()?;
+            }
+        }
         ["list", directories @ ..] => {
             for directory in directories {
                 let mut names = Vec::new();
