@@ -514,7 +514,7 @@ fn what_is_no_component_is_told() {
 
     ✗ widgets: step 1 failed
       failed to load component for step 1: wasm://ghcr.io/acme/fix:1: oci://ghcr.io/acme/fix:1 is not locked: $WORLD/work/capstan.lock does not say which bytes it stands for
-    hint: look at it and lock it with `capstan plugin pull oci://ghcr.io/acme/fix:1`
+    hint: look at it with `capstan plugin inspect oci://ghcr.io/acme/fix:1`, and lock it with `capstan plugin pull oci://ghcr.io/acme/fix:1`
     ");
 }
 

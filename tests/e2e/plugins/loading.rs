@@ -147,13 +147,13 @@ fn a_run_downloads_nothing_that_is_not_pinned() {
     insta::assert_snapshot!(refused(&stage, &table("gate", "oci://127.0.0.1:1/policies/gate:1.2".as_ref(), "{}")), @"
     --- stderr
     error: the plugin gate cannot be used: oci://127.0.0.1:<port>/policies/gate:1.2 is not locked: $WORLD/work/capstan.lock does not say which bytes it stands for
-    hint: look at it and lock it with `capstan plugin pull oci://127.0.0.1:<port>/policies/gate:1.2`
+    hint: look at it with `capstan plugin inspect oci://127.0.0.1:<port>/policies/gate:1.2`, and lock it with `capstan plugin pull oci://127.0.0.1:<port>/policies/gate:1.2`
     --- exit 2
     ");
     insta::assert_snapshot!(refused(&stage, &table("gate", "https://127.0.0.1:1/gate.wasm".as_ref(), "{}")), @"
     --- stderr
     error: the plugin gate cannot be used: https://127.0.0.1:<port>/gate.wasm is not locked: $WORLD/work/capstan.lock does not say which bytes it stands for
-    hint: look at it and lock it with `capstan plugin pull https://127.0.0.1:<port>/gate.wasm`
+    hint: look at it with `capstan plugin inspect https://127.0.0.1:<port>/gate.wasm`, and lock it with `capstan plugin pull https://127.0.0.1:<port>/gate.wasm`
     --- exit 2
     ");
 }
