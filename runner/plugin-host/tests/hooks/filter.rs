@@ -114,8 +114,8 @@ async fn a_filter_gives_no_more_than_twice_what_it_gets() {
     );
     assert_eq!(
         output.len(),
-        16 * 3 * CHUNK,
-        "the limit was reached after 1 MiB of growth"
+        16 * 3 * CHUNK + CHUNK,
+        "the limit was reached after 1 MiB of growth, and the chunk that reached it passes as it is"
     );
     assert_eq!(failure.call, "output.filter.push");
 }
@@ -148,6 +148,6 @@ async fn a_failed_filter_stays_failed() {
     let mut filter = filter("trap", "any").await;
     let mut output = Vec::new();
     assert!(filter.push(b"x", &mut output).await.is_err());
-    assert!(filter.push(b"x", &mut output).await.is_err());
-    assert!(output.is_empty());
+    assert!(filter.push(b"y", &mut output).await.is_err());
+    assert_eq!(output, b"xy", "it passes as it is");
 }
