@@ -17,6 +17,7 @@ mod display;
 mod documents;
 mod engine;
 mod hostile;
+mod hub;
 mod images;
 mod interrupt;
 mod limits;

@@ -1,5 +1,6 @@
 //! The command line. Doc comments are the help text.
 
+pub(crate) mod hub;
 pub(crate) mod plugin;
 
 use std::ffi::OsString;
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     /// Makes, builds, tests and looks at plugins.
     #[command(subcommand, visible_alias = "plugins")]
     Plugin(plugin::Plugin),
+    /// Runs a queue for executors without Sourcegraph, and submits batch specs to one.
+    #[command(subcommand)]
+    Hub(hub::Hub),
     /// Tells what is wrong with this machine, and how to mend it.
     Doctor(Box<Doctor>),
     /// Prints a completion script for a shell.

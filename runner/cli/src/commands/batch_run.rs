@@ -174,9 +174,9 @@ async fn execute(
         .collect();
     let results = results::collect(&ended, &loaded.spec)?;
     if let Some(output) = &args.output {
-        results::write(&directory.join(output), &results)?;
+        results::write(&directory.join(output), results.specs(), &results.imports)?;
     } else if args.format != Format::Json {
-        results::print(&results)?;
+        results::print(results.specs())?;
     }
     let applied = if args.apply {
         let permission = Permission {

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Stdio;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::GitError;
@@ -191,6 +191,38 @@ impl<'a> Invocation<'a> {
             })
             .await?;
         finished.success(command)
+    }
+
+    /// Runs; writes what git prints to `sink`, which may be slower than git. When `sink` takes no more, git is killed.
+    ///
+    /// # Errors
+    /// See [`GitError`]; a failure of `sink` is [`GitError::Io`].
+    pub async fn pipe(mut self, mut sink: impl AsyncWrite + Unpin) -> Result<(), GitError> {
+        let command = self.name;
+        let io = |source| GitError::Io { command, source };
+        let mut child = self.command.stdin(Stdio::piped()).spawn().map_err(io)?;
+        let mut stdin = child.stdin.take().expect("standard input is piped");
+        let mut stdout = child.stdout.take().expect("standard output is piped");
+        let stderr = child.stderr.take().expect("standard error is piped");
+        let input = std::mem::take(&mut self.input);
+        let write = async move {
+            // Git may end without reading all of it; its exit status tells more than a broken pipe.
+            let _ = stdin.write_all(&input).await;
+            Ok(())
+        };
+        let copy = async {
+            tokio::io::copy(&mut stdout, &mut sink).await.map_err(io)?;
+            sink.flush().await.map_err(io)
+        };
+        let progress = self.progress.take();
+        let ((), (), stderr) =
+            tokio::try_join!(write, copy, read_stderr(stderr, command, progress))?;
+        let status = child.wait().await.map_err(io)?;
+        Finished {
+            code: status.code(),
+            stderr: self.without_secrets(stderr),
+        }
+        .success(command)
     }
 
     /// Runs; a failure of git itself is an answer, not an error.

@@ -26,7 +26,7 @@ pub use invocation::{Finished, Invocation};
 pub(crate) use layout::quote;
 pub use layout::{alternates, layout};
 
-use environment::{HARDENING, isolated_variables, user_variables};
+use environment::{HARDENING, SERVING, isolated_variables, user_variables};
 
 /// The oldest git that is supported: the one of Ubuntu 22.04, which knows all the switches used here.
 pub const MINIMUM: Version = Version(2, 34);
@@ -145,6 +145,17 @@ impl Git {
             Invocation::without_mask(&self.program, command, isolated_variables(&self.path));
         invocation.own_process_group();
         invocation.configure(HARDENING);
+        invocation.subcommand(command);
+        invocation
+    }
+
+    /// Like [`Git::isolated`], for handing out what is in a repository, whoever it belongs to: any commit by its id, and parts of it.
+    pub fn serving<'a>(&self, command: &'static str) -> Invocation<'a> {
+        let mut invocation =
+            Invocation::new(&self.program, command, isolated_variables(&self.path));
+        invocation.own_process_group();
+        invocation.configure(HARDENING);
+        invocation.configure(SERVING);
         invocation.subcommand(command);
         invocation
     }

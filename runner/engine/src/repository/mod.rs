@@ -3,6 +3,7 @@
 mod local;
 mod name;
 mod remote;
+mod several;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ pub(crate) use local::is_dirty;
 pub use local::{LocalRepository, discover};
 pub use name::tell_apart;
 pub use remote::RemoteCache;
+pub use several::{Wanted, open_all};
 pub use source::{RemoteUrl, Source, SourceError};
 
 use crate::fault::Fault;

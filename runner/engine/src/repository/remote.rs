@@ -42,6 +42,11 @@ impl RemoteCache {
         }
     }
 
+    /// Where the repository of this URL is, once it has been opened.
+    pub fn git_dir(&self, url: &RemoteUrl) -> PathBuf {
+        self.directory.join(key(url))
+    }
+
     pub(super) async fn open(
         &self,
         git: &Git,
@@ -86,11 +91,7 @@ impl RemoteCache {
         url: &RemoteUrl,
         progress: &mut (impl FnMut(&str) + Send),
     ) -> Result<(Lock, PathBuf), Fault> {
-        let digest = Sha256::digest(url.to_string().as_bytes());
-        let key: String = digest[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let key = key(url);
         let failed = |error: std::io::Error| {
             Fault::environment(format!("preparing the cache for {url}: {error}"))
         };
@@ -120,6 +121,15 @@ impl RemoteCache {
         }
         Ok((lock, git_dir))
     }
+}
+
+/// Name of a URL's repository in the cache.
+fn key(url: &RemoteUrl) -> String {
+    let digest = Sha256::digest(url.to_string().as_bytes());
+    digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 struct Remote<'a> {
