@@ -162,9 +162,14 @@ impl World {
             // The hub may refuse before it has read all.
             let _ = stream.write_all(&bytes);
             let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).map(|_| answer)
+            let mut buffer = [0; 8192];
+            // A hub that refuses early resets the connection after its answer.
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                answer.extend_from_slice(&buffer[..count]);
+            }
+            answer
         });
-        let answer = answered.await.unwrap().unwrap();
+        let answer = answered.await.unwrap();
         parse(&answer)
     }
 
