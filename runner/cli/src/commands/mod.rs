@@ -6,7 +6,6 @@ mod batch_run;
 mod batch_validate;
 mod completions;
 mod doctor;
-mod go_flags;
 mod man;
 mod plugin;
 

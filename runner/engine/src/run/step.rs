@@ -179,7 +179,8 @@ async fn prepare<E: Engine>(
         .check_step(job, index, &script, &mut shape)
         .await?;
     let mut late = shape.env.clone();
-    late.extend(render::visible_git(&shape.env));
+    let place = &progress.runner.settings.place;
+    late.extend(render::visible_git(&shape.env, place));
 
     // A container that was made ahead fits unless what it was made from turned out otherwise. Policies change steps before
     // anything is made.
@@ -285,6 +286,10 @@ async fn run_script<E: Engine>(
     };
 
     outlet.close();
+    if let Ended::Exit(Exit { code, .. }) = ended {
+        let ran = Reported::Ran { step: index, code };
+        report.report(*job_index, ran);
+    }
     let note = ended.note().map(|note| secrets.redact(&note).into_owned());
     outlet.log.write(|log| log.end(note.as_deref()));
     outlet.log_what_was_dropped();
