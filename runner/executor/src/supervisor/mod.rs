@@ -1,0 +1,1 @@
+//! Keeps an executor going: slots, heartbeats, cancelling, draining.
