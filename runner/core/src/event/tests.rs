@@ -20,7 +20,7 @@ fn native_jobs_tell_results_without_a_task_and_count_from_0() {
     let event = |step| Event::TaskStepResult {
         step,
         diff: b"diff".to_vec(),
-        outputs: [("a".to_owned(), Value::Text("<".to_owned()))].into(),
+        outputs: [("a".to_owned(), Value::String("<".to_owned()))].into(),
     };
     let metadata = |event: &Event| {
         let line = line(event);

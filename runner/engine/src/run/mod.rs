@@ -14,6 +14,7 @@ mod lookup;
 mod mounts;
 mod outlet;
 mod ownership;
+mod plain;
 mod plugin_report;
 mod prepare;
 mod preview;
@@ -44,8 +45,9 @@ pub use self::event_lines::EventLines;
 pub use self::failure::{Cause, Failure};
 pub use self::lookup::Resume;
 pub use self::mounts::{MountsError, metadata as mounts_metadata};
+pub use self::plain::PlainRun;
 pub use self::plugin_report::{PluginReport, Refused};
-pub use self::preview::{Preview, StepPreview, preview};
+pub use self::preview::{Preview, StepPreview, certain_images, preview};
 pub use self::report::{Report, Reported, Silent};
 
 use crate::cache::StepCache;

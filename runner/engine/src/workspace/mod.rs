@@ -368,6 +368,22 @@ impl Workspace {
     }
 }
 
+/// Removes a directory with all that is in it, whatever containers wrote there. After [`Tidied::NeedsReclaim`] it may be called again.
+///
+/// # Errors
+/// A fault of the environment when the file system fails.
+pub fn remove_directory(directory: &Path) -> Result<Tidied, Fault> {
+    let removed = match (directory.parent(), directory.file_name()) {
+        (Some(parent), Some(name)) => {
+            tree::open(parent).and_then(|parent| tree::remove(&parent, name))
+        }
+        _ => Err(io::Error::other("it has no parent")),
+    };
+    removed.map_err(|error| {
+        Fault::environment(format!("removing {}: {error}", directory.display()))
+    })
+}
+
 /// The private part of a workspace.
 fn make_home(home: &Path, origin: &Origin) -> io::Result<()> {
     crate::state::create_private(home)?;
