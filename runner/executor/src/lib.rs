@@ -8,4 +8,5 @@
 pub mod client;
 pub mod job;
 pub mod log;
+pub mod metrics;
 pub mod supervisor;
