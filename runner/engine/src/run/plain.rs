@@ -12,7 +12,7 @@ use super::report::Reported;
 use super::shape::Shape;
 use super::step::{self, Around, Rendered};
 use super::{Job, Outcome, Runner};
-use crate::sandbox::{Engine, Image, Preparation};
+use crate::sandbox::{BindMount, Engine, Image, Preparation};
 
 /// Runs the steps of a job one after the other, whenever the caller says so.
 ///
@@ -23,6 +23,8 @@ pub struct PlainRun<'a, E: Engine> {
     workspace: PathBuf,
     containers: Containers<E>,
     hooks: Hooks,
+    /// What containers get besides.
+    mounts: Vec<BindMount>,
     /// The last image that ran.
     image: Option<Image>,
 }
@@ -47,8 +49,14 @@ impl<'a, E: Engine> PlainRun<'a, E> {
             workspace,
             containers: Containers::new(Arc::clone(&runner.engine)),
             hooks,
+            mounts: Vec::new(),
             image: None,
         })
+    }
+
+    /// Adds to what all containers have mounted.
+    pub fn mount(&mut self, mounts: Vec<BindMount>) {
+        self.mounts.extend(mounts);
     }
 
     /// Runs the step `index` with these variables in `directory`, a path below the workspace that exists.
@@ -116,7 +124,8 @@ impl<'a, E: Engine> PlainRun<'a, E> {
         let settings = &self.runner.settings;
         let purpose = format!("{} step {}", self.job.task.repository.name, index + 1);
         let (workspace, directory) = (self.workspace.clone(), directory.to_owned());
-        let (mounts, limits) = (shape.mounts.clone(), shape.limits.clone());
+        let (mut mounts, limits) = (shape.mounts.clone(), shape.limits.clone());
+        mounts.extend_from_slice(&self.mounts);
         let (user, platform) = (settings.user, settings.platform.clone());
         let (network, hosts, place) = (
             shape.network.clone(),

@@ -94,8 +94,8 @@ pub(super) fn docker_key(step: &DockerStep, index: usize) -> String {
 /// The commands of git with which the original gets the repository: key and arguments, in order.
 pub(super) fn git(job: &Job, directory: &str, url: &str) -> Vec<(&'static str, Vec<String>)> {
     let git = |arguments: &[&str]| {
-        let arguments = ["git", "-C", directory].iter().chain(arguments);
-        arguments.map(|argument| (*argument).to_owned()).collect()
+        let all = [&["git", "-C", directory], arguments].concat();
+        all.into_iter().map(str::to_owned).collect()
     };
     let sparse = !job.sparse_checkout.is_empty();
     let mut fetch = vec![

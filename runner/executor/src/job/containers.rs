@@ -11,7 +11,7 @@ use capstan_engine::docker::PullProgress;
 use capstan_engine::fault::Fault;
 use capstan_engine::repository::Origin;
 use capstan_engine::run::{
-    Base, Failure, GetOrigin as _, Job as EngineJob, Outcome, PlainRun, Report, Reported, Runner,
+    Base, Failure, GetOrigin, Job as EngineJob, Outcome, PlainRun, Report, Reported,
 };
 use capstan_engine::sandbox::{BindMount, Stream, User};
 use capstan_engine::workspace::{Layout, Workspace};
@@ -46,25 +46,21 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Ending {
     let (job, log) = (running.job, running.log);
     let teller = Arc::new(Teller::new(log));
     running.pulls.tell(&teller);
-    // Where the repository's objects are is known once it was got, and policies have agreed before that.
     let mut runner = running.runner(running.settings(User::Image, DATA), Arc::clone(&teller) as _);
     runner.settings.capture_limit = KEPT;
-    let begun = PlainRun::begin(&runner, as_task(running), running.place.data()).await;
-    match begun {
-        Ok(run) => drop(run.end().await),
-        Err(failure) => return ending::of_failure(&failure, None),
-    }
-    let mounts = match prepare(running).await {
-        Ok(mounts) => mounts,
-        Err(ending) => return ending,
-    };
-    runner.settings.mounts.splice(..0, mounts);
+    // Policies have to agree before anything is got.
     let begun = PlainRun::begin(&runner, as_task(running), running.place.data()).await;
     let mut run = match begun {
         Ok(run) => run,
         Err(failure) => return ending::of_failure(&failure, None),
     };
-    let mut ended = docker_steps(running, &mut run, &teller).await;
+    let mut ended = match prepare(running).await {
+        Ok(mounts) => {
+            run.mount(mounts);
+            docker_steps(running, &mut run, &teller).await
+        }
+        Err(ending) => Err(ending),
+    };
     if let Some(image) = run.end().await {
         running.place.used(image);
     }
@@ -292,17 +288,16 @@ fn as_task<S: Engines>(running: &Running<'_, S>) -> EngineJob {
 #[derive(Debug)]
 struct NoRepository;
 
-impl capstan_engine::run::GetOrigin for NoRepository {
+impl GetOrigin for NoRepository {
     fn get(
         &self,
-    ) -> std::pin::Pin<Box<dyn std::future::Future<Output = Result<Arc<Origin>, Fault>> + Send + '_>> {
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Arc<Origin>, Fault>> + Send + '_>> {
         Box::pin(async { Err(Fault::workspace("the repository is laid out elsewhere")) })
     }
 }
 
 /// The entry of the step that runs.
 struct Teller {
-    log: Arc<ExecutionLog>,
     pulls: PullEntries,
     state: Mutex<State>,
 }
@@ -316,7 +311,6 @@ struct State {
 impl Teller {
     fn new(log: &Arc<ExecutionLog>) -> Self {
         Self {
-            log: Arc::clone(log),
             pulls: PullEntries::new(log),
             state: Mutex::default(),
         }

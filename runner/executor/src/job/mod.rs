@@ -26,12 +26,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use capstan_engine::fault::Fault;
 use capstan_engine::git::Git;
 use capstan_engine::plugins::Plugins;
 use capstan_engine::repository::RemoteCache;
 use capstan_engine::run::{Report, Runner};
-use capstan_engine::sandbox::{BindMount, Engine, Limits, User};
+use capstan_engine::sandbox::{BindMount, Limits, User};
 use capstan_protocol::{DockerAuthConfig, Job};
 use tokio_util::sync::CancellationToken;
 
