@@ -1,5 +1,6 @@
 //! From a batch spec and repositories to jobs: one for each workspace.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -101,6 +102,7 @@ pub(crate) async fn plan(
             mounts: Arc::clone(&loaded.mounts),
             secrets: secrets.clone(),
             resume: None,
+            skip: BTreeSet::new(),
         });
     }
     Ok(plan)

@@ -12,7 +12,7 @@ use capstan_core::wasm_step::is_component;
 use capstan_engine::cache::StepCache;
 use capstan_engine::docker::Docker;
 use capstan_engine::plugins::Plugins;
-use capstan_engine::run::{Preview, Report, Runner, Settings, preview};
+use capstan_engine::run::{Report, Runner, Settings, certain_images};
 use capstan_engine::sandbox::{Engine as _, Limits, User};
 use capstan_engine::state::{Run, State};
 use capstan_engine::workspace::Tidied;
@@ -169,17 +169,6 @@ impl Workplace {
             Err(fault) => tracing::warn!(%fault, "the run's directory could not be removed"),
         }
     }
-}
-
-/// The names of a task's images that do not depend on what its steps do.
-fn certain_images(task: &Task) -> impl Iterator<Item = String> {
-    preview(task)
-        .into_iter()
-        .filter_map(|step| match (step.container, step.runs) {
-            (_, Some(false)) => None,
-            (Preview::Final(name), _) if !name.trim().is_empty() => Some(name),
-            _ => None,
-        })
 }
 
 /// Removes the logs of all but the newest runs.

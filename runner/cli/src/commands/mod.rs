@@ -7,7 +7,6 @@ mod batch_validate;
 mod completions;
 mod doctor;
 mod executor;
-mod go_flags;
 mod man;
 mod plugin;
 

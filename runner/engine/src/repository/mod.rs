@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use local::is_dirty;
 pub use local::{LocalRepository, discover};
 pub use name::tell_apart;
-pub use remote::RemoteCache;
+pub use remote::{RemoteCache, Wanted};
 pub use source::{RemoteUrl, Source, SourceError};
 
 use crate::fault::Fault;
@@ -35,6 +35,8 @@ pub struct Origin {
     pub shallow: Option<Vec<u8>>,
     /// URL of the remote without credentials, for scripts that ask git for it.
     pub url: Option<String>,
+    /// Commit or tag object, and short name, of the tags that steps see; none unless they were asked for.
+    pub tags: Vec<(String, String)>,
     /// Whether tracked files differ from the commit in `HEAD`; the differences are not part of a run.
     pub dirty: bool,
     /// The repository on this machine that results can be applied to; `None` for a remote one.

@@ -127,6 +127,11 @@ impl Client {
         })
     }
 
+    /// For requests to the server that jobs make: proxies and certificate authorities are set up, redirections are not followed.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        self.transport.client()
+    }
+
     /// Where the server is: the URL that other paths are joined to.
     pub fn frontend(&self) -> &Url {
         &self.settings.frontend

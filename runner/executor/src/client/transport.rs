@@ -61,6 +61,11 @@ impl Transport {
         Ok(Self { client })
     }
 
+    /// For requests of another kind.
+    pub(super) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
     /// Makes a call until it succeeds, with 200 or 204, or there is no sense in trying again.
     pub(super) async fn send(&self, request: Request) -> Result<Response, Trouble> {
         let mut made = 0;
