@@ -120,6 +120,25 @@ fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
+fn doctor_looks_at_the_variables() {
+    let (world, server) = (World::new(), Sourcegraph::start());
+    let doctor = |queue: &str| {
+        let doctor = world.capstan(["doctor"]);
+        doctor
+            .env("EXECUTOR_FRONTEND_URL", server.url())
+            .env("EXECUTOR_FRONTEND_PASSWORD", SECRET)
+            .env("EXECUTOR_QUEUE_NAME", queue)
+            .run()
+    };
+    let good = doctor("batches").stdout();
+    let expected = format!("✓ executor: takes jobs from {}/", server.url());
+    assert!(good.contains(&expected), "{good}");
+    let bad = doctor("lsif").stdout();
+    let expected = "✗ executor: EXECUTOR_QUEUE_NAME must be set to one of 'batches, codeintel'";
+    assert!(bad.contains(expected), "{bad}");
+}
+
+#[test]
 fn a_native_job_from_clone_to_result() {
     let engine = Engine::require();
     let (world, server) = (World::new(), Sourcegraph::start());

@@ -183,9 +183,8 @@ mod tests {
     fn a_docker_step_is_shown_as_the_original_runs_it() {
         let job = job();
         let checked = check(&job).unwrap();
-        let shown = |settings| {
-            docker(&job, 0, &checked.docker_steps[0], &settings, "/scratch/w").join(" ")
-        };
+        let shown =
+            |settings| docker(&job, 0, &checked.docker_steps[0], &settings, "/scratch/w").join(" ");
         assert_eq!(
             shown(Settings::default()),
             "docker run --rm -v /scratch/w:/data -w /data/services/api -e A=b c --entrypoint /bin/sh alpine:3 \
@@ -206,7 +205,10 @@ mod tests {
 
     #[test]
     fn a_script_goes_on_after_a_failing_command() {
-        assert_eq!(script(&job().docker_steps[0]), "set +e\nset -x\n\nmake\necho done\n");
+        assert_eq!(
+            script(&job().docker_steps[0]),
+            "set +e\nset -x\n\nmake\necho done\n"
+        );
     }
 
     #[test]
@@ -220,7 +222,12 @@ mod tests {
 
     #[test]
     fn sizes_are_short_where_they_can_be() {
-        for (bytes, text) in [(12 << 30, "12G"), (512 << 20, "512M"), (1500, "1500"), (0, "0")] {
+        for (bytes, text) in [
+            (12 << 30, "12G"),
+            (512 << 20, "512M"),
+            (1500, "1500"),
+            (0, "0"),
+        ] {
             assert_eq!(size(bytes), text);
         }
     }

@@ -43,9 +43,10 @@ pub(super) fn of_failure(failure: &Failure, key: Option<&str>) -> Ending {
         (Cause::Script { code, .. }, Some(key)) => {
             Ending::Errored(format!("{}{hint}", command_failed(key, code)))
         }
-        (_, Some(key)) => {
-            Ending::Errored(format!("running command {key:?}: {}{hint}", failure.message))
-        }
+        (_, Some(key)) => Ending::Errored(format!(
+            "running command {key:?}: {}{hint}",
+            failure.message
+        )),
         (_, None) => Ending::Errored(format!("{}{hint}", failure.message)),
     }
 }
@@ -58,7 +59,9 @@ pub(super) fn cancelled() -> Ending {
 /// It took too long.
 pub(super) fn too_long(limit: Duration) -> Ending {
     let limit = go_duration(limit);
-    Ending::Errored(format!("job exceeded the maximum execution time of {limit}"))
+    Ending::Errored(format!(
+        "job exceeded the maximum execution time of {limit}"
+    ))
 }
 
 /// The machine, or what the job needs of it, is not fit.

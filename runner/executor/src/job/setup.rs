@@ -174,7 +174,10 @@ impl Repository {
 
     async fn fetch(&self) -> Result<Arc<Origin>, Fault> {
         let log = &self.setup.log;
-        let mut commands = self.commands.iter().map(|(key, command)| (*key, Some(command.clone())));
+        let mut commands = self
+            .commands
+            .iter()
+            .map(|(key, command)| (*key, Some(command.clone())));
         let mut fetched = None;
         for (key, command) in commands.by_ref() {
             match key {
@@ -196,7 +199,9 @@ impl Repository {
             .waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        waiting.then = commands.map(|(key, command)| (key.to_owned(), command)).collect();
+        waiting.then = commands
+            .map(|(key, command)| (key.to_owned(), command))
+            .collect();
         fetched.ok_or_else(|| Fault::workspace("the repository was not fetched"))
     }
 
@@ -248,7 +253,8 @@ fn headers(client: &Client, job: &Job) -> Vec<(&'static str, String)> {
         ("X-Sourcegraph-Job-ID", "x-sourcegraph-job-id"),
         ("X-Sourcegraph-Executor-Name", "x-sourcegraph-executor-name"),
     ];
-    let value = |(name, key): (&'static str, &str)| Some((name, ours.get(key)?.to_str().ok()?.to_owned()));
+    let value =
+        |(name, key): (&'static str, &str)| Some((name, ours.get(key)?.to_str().ok()?.to_owned()));
     let mut headers: Vec<_> = names.into_iter().filter_map(value).collect();
     headers.push(("X-Sourcegraph-Actor-UID", "internal".to_owned()));
     headers

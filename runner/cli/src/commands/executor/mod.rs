@@ -88,7 +88,7 @@ async fn serve(
     let supervisor = Supervisor::new(
         Server {
             client: Arc::clone(&client),
-            telemetry: station.telemetry().await,
+            telemetry: station.telemetry(),
             exporters,
             metrics: metrics.clone(),
         },
@@ -115,7 +115,7 @@ async fn serve(
     let exit = if register::register(&client, &shutdown.drain).await {
         let line = format!(
             "✱ Sourcegraph executor connected to {}; listening for jobs",
-            executor.frontend
+            executor.frontend.as_str().trim_end_matches('/')
         );
         printer::result_line(line).map_err(Failed::environment)?;
         supervisor.run().await;

@@ -24,8 +24,8 @@ use crate::tools::Tools;
 /// Longest wait at the end for containers that are being removed.
 const REMOVAL: Duration = Duration::from_secs(60);
 
-/// How long finding out about this machine may take.
-const TELEMETRY: Duration = Duration::from_secs(5);
+/// How long the container engine is waited for at the start.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What jobs need.
 pub(super) struct Station {
@@ -33,6 +33,8 @@ pub(super) struct Station {
     pub(super) run: Run,
     containers: Arc<Containers>,
     context: Arc<JobContext<DockerAndComponents>>,
+    /// Empty if there is no engine.
+    docker_version: String,
 }
 
 impl Station {
@@ -65,8 +67,26 @@ impl Station {
             state: engines::fingerprint(&config.state_dir),
         };
         let containers = Containers::new(docker, owner, scratch, state.clone());
+        // Its first connection sweeps what was left in it. It is waited for, but not for long: a job may need none.
+        let engine = tokio::time::timeout(PATIENCE, containers.get()).await;
+        let info = match engine {
+            Ok(Ok((_, info, _))) => Some(info),
+            Ok(Err(fault)) => {
+                tracing::warn!(%fault, "the container engine is looked for again when a job needs it");
+                None
+            }
+            Err(_) => None,
+        };
+        let docker_version = info.map_or_else(String::new, |info| info.version.clone());
+        let there = match info {
+            Some(info) => info.cpus,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        // Directories are not removed before the containers that use them.
+        crate::workplace::sweep(&state);
         let settings = job::Settings {
-            cpus: executor.cpus,
+            // Engines refuse to give more than they have.
+            cpus: executor.cpus.map(|cpus| cpus.min(there as f64)),
             memory: executor.memory,
             host_gateway: executor.host_gateway,
             docker_auth: executor.docker_auth.clone(),
@@ -94,34 +114,21 @@ impl Station {
             remotes: tools.remotes,
             plugins,
         };
-        // Its first connection sweeps what was left in it; directories are not removed before the containers that use them.
-        let sweeping = (Arc::clone(&containers), state.clone());
-        tokio::spawn(async move {
-            let (containers, state) = sweeping;
-            if let Err(fault) = containers.get().await {
-                tracing::warn!(%fault, "the container engine is looked for again when a job needs it");
-            }
-            crate::workplace::sweep(&state);
-        });
         Ok(Self {
             state,
             run,
             containers,
             context: Arc::new(context),
+            docker_version,
         })
     }
 
-    /// What the server is told about this machine. What cannot be found out in time stays empty.
-    pub(super) async fn telemetry(&self) -> Telemetry {
-        let engine = tokio::time::timeout(TELEMETRY, self.containers.get()).await;
-        let docker_version = match engine {
-            Ok(Ok((_, info, _))) => info.version.clone(),
-            _ => String::new(),
-        };
+    /// What the server is told about this machine.
+    pub(super) fn telemetry(&self) -> Telemetry {
         Telemetry {
             os: std::env::consts::OS.to_owned(),
             architecture: go_architecture(std::env::consts::ARCH).to_owned(),
-            docker_version,
+            docker_version: self.docker_version.clone(),
             executor_version: VERSION.to_owned(),
             git_version: self.context.git.version().to_string(),
             ignite_version: String::new(),

@@ -181,7 +181,7 @@ impl<'a> Reader<'a> {
             ),
             (
                 "SRC_LOG_FORMAT",
-                &["json", "json_gcp", "logfmt", "condensed"],
+                &["json", "json_gcp", "logfmt", "condensed"][..],
             ),
         ] {
             self.parsed(name, |text| match choices.contains(&text) {

@@ -112,8 +112,8 @@ fn task<S: Engines>(
         .map_err(|error| error.to_string())?;
     let branch = task.repository.short_branch().to_owned();
     let shown = repository_place(job, place);
-    let repository = Repository::new(job, context, setup, &shown, &branch)
-        .map_err(|fault| fault.message)?;
+    let repository =
+        Repository::new(job, context, setup, &shown, &branch).map_err(|fault| fault.message)?;
     Ok(Task {
         task: Arc::new(task),
         base: Base::Later(Arc::new(repository)),

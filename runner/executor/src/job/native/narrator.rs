@@ -100,7 +100,11 @@ impl Narrator {
         match outcome {
             Some(Outcome::Done { .. }) => Ending::Complete,
             Some(Outcome::Failed(failure)) => {
-                let key = self.state().last_key.take().filter(|_| failure.step.is_some());
+                let key = self
+                    .state()
+                    .last_key
+                    .take()
+                    .filter(|_| failure.step.is_some());
                 ending::of_failure(&failure, key.as_deref())
             }
             Some(Outcome::Cancelled) | None => ending::cancelled(),
@@ -185,7 +189,8 @@ impl Narrator {
             return;
         };
         // The server wants a result whatever it may be kept under: nothing ever asks for this key.
-        let key = key.unwrap_or_else(|| format!("not-kept-{}-step-{}", self.job, result.step_index));
+        let key =
+            key.unwrap_or_else(|| format!("not-kept-{}-step-{}", self.job, result.step_index));
         let cacheable = Event::CacheAfterStepResult {
             key,
             value: Box::new(result),
@@ -234,7 +239,13 @@ impl Report for Narrator {
             Reported::StepSkipped { step } if self.commands.contains_key(&step) => {
                 self.begin(state, step, Part::Pre);
                 let task = TaskId(String::new());
-                Self::event(state, &Event::TaskStepSkipped { task, step: step + 1 });
+                Self::event(
+                    state,
+                    &Event::TaskStepSkipped {
+                        task,
+                        step: step + 1,
+                    },
+                );
                 self.finish(state, 0);
             }
             Reported::Preparing { step } => self.begin(state, step, Part::Pre),
@@ -273,7 +284,10 @@ impl Report for Narrator {
             Reported::Plugin { plugin, what, .. } => {
                 if let (true, Some((_, _, entry))) = (what.changes_the_result(), &state.open) {
                     for line in what.to_string().lines() {
-                        entry.line(Stream::Stderr, format!("plugin {plugin}: {line}").as_bytes());
+                        entry.line(
+                            Stream::Stderr,
+                            format!("plugin {plugin}: {line}").as_bytes(),
+                        );
                     }
                 }
             }

@@ -36,7 +36,11 @@ impl Sandbox for ShellEngine {
     type Container = Shell;
 
     async fn prepare(&self, preparation: Preparation) -> Result<Shell, Fault> {
-        self.0.preparations.lock().unwrap().push(preparation.clone());
+        self.0
+            .preparations
+            .lock()
+            .unwrap()
+            .push(preparation.clone());
         Ok(Shell(preparation))
     }
 }
@@ -83,9 +87,8 @@ impl Gated for Shell {
             .map_err(failed)?;
         let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let read = async {
-            tokio::try_join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err))
-        };
+        let read =
+            async { tokio::try_join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err)) };
         read.await.map_err(failed)?;
         for (stream, bytes) in [(Stream::Stdout, out), (Stream::Stderr, err)] {
             let _ = output.send(Chunk { stream, bytes }).await;
