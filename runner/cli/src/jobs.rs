@@ -1,5 +1,6 @@
 //! From a batch spec and repositories to jobs: one for each workspace.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ pub(crate) async fn plan(
         mounts: Arc::clone(&loaded.mounts),
         secrets: secrets.clone(),
         resume: None,
+        skip: BTreeSet::new(),
     };
     Ok(Plan {
         jobs: plan.tasks.into_iter().map(job).collect(),

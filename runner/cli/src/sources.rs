@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use capstan_core::spec::{BatchSpec, On};
-use capstan_engine::repository::{self, Origin, Source, Wanted};
+use capstan_engine::repository::{self, Origin, Selection, Source};
 
 use crate::failure::{Exit, Failed};
 use crate::tools::Tools;
@@ -28,10 +28,10 @@ pub(crate) async fn open(
     opened.map_err(|faults| combined(faults.into_iter().map(Failed::from).collect()))
 }
 
-fn from_arguments(arguments: &[String], directory: &Path) -> Result<Vec<Wanted>, Failed> {
+fn from_arguments(arguments: &[String], directory: &Path) -> Result<Vec<Selection>, Failed> {
     let parse = |argument: &String| {
         let source = Source::parse(argument, directory).map_err(Failed::usage)?;
-        Ok(Wanted {
+        Ok(Selection {
             source,
             branch: None,
             name: None,
@@ -41,7 +41,7 @@ fn from_arguments(arguments: &[String], directory: &Path) -> Result<Vec<Wanted>,
 }
 
 /// Without a Sourcegraph instance, `repository: github.com/acme/widgets` can only mean that place on the web.
-fn from_spec(spec: &BatchSpec) -> Result<Vec<Wanted>, Failed> {
+fn from_spec(spec: &BatchSpec) -> Result<Vec<Selection>, Failed> {
     const HINT: &str =
         "name repositories after the spec: capstan batch run -f SPEC ./repo-a ./repo-b";
     let mut wanted: Vec<(String, Vec<String>)> = Vec::new();
@@ -71,7 +71,7 @@ fn from_spec(spec: &BatchSpec) -> Result<Vec<Wanted>, Failed> {
             format!("https://{name}")
         };
         let source = Source::parse(&url, Path::new("/")).map_err(Failed::usage)?;
-        let one = |branch| Wanted {
+        let one = |branch| Selection {
             source: source.clone(),
             branch,
             name: Some(name.clone()),

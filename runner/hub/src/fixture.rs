@@ -69,7 +69,14 @@ impl World {
             open_to_new_repositories: true,
         };
         let git = Git::check(std::env::vars_os()).await.unwrap();
-        let hub = Hub::open(settings, &access, git).unwrap();
+        let hub = loop {
+            match Hub::open(settings.clone(), &access, git.clone()) {
+                Ok(hub) => break hub,
+                // Connections of the one before have still to end.
+                Err(HubError::InUse(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(error) => panic!("{error}"),
+            }
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let cancel = CancellationToken::new();

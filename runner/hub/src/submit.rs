@@ -6,7 +6,7 @@ use std::sync::Arc;
 use capstan_core::spec::{self, BatchSpec, On};
 use capstan_engine::fault::Fault;
 use capstan_engine::plan::{Plan, plan};
-use capstan_engine::repository::{self, Origin, Source, Wanted};
+use capstan_engine::repository::{self, Origin, Selection, Source};
 
 use crate::dispatch;
 use crate::hub::{HubError, Shared};
@@ -119,7 +119,7 @@ fn check_mounts(spec: &BatchSpec, files: &[StoredFile]) -> Result<(), ResolveErr
 /// A repository to open, and the text that it is registered under.
 struct Asked {
     text: String,
-    wanted: Wanted,
+    wanted: Selection,
 }
 
 /// The repositories that were named in the submission, else those that the spec names.
@@ -214,7 +214,7 @@ fn find<'a>(known: &'a [Registered], name: &str) -> Option<&'a Registered> {
 fn asked(registered: &Registered, branch: Option<String>) -> Result<Asked, ResolveError> {
     Ok(Asked {
         text: registered.source.clone(),
-        wanted: Wanted {
+        wanted: Selection {
             source: parse(&registered.source)?,
             branch,
             name: Some(registered.name.clone()),
@@ -231,7 +231,7 @@ fn new(argument: &str) -> Result<Asked, ResolveError> {
     };
     Ok(Asked {
         text,
-        wanted: Wanted {
+        wanted: Selection {
             source,
             branch: None,
             name: None,

@@ -159,7 +159,7 @@ async fn execute(
     let tasks: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.task)).collect();
     let origins: Vec<_> = jobs
         .iter()
-        .map(|job| Arc::clone(job.base.origin()))
+        .filter_map(|job| job.base.origin().cloned())
         .collect();
     let parallel = config.jobs.unwrap_or(workplace.processors);
     let finished = runner.run(jobs, parallel, args.fail_fast).await;

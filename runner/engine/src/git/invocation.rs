@@ -143,6 +143,25 @@ impl<'a> Invocation<'a> {
         self
     }
 
+    /// Settings that are passed in the environment, behind those that are there already: unlike arguments it is only seen by
+    /// processes of the same user. The values are secrets.
+    #[must_use]
+    pub fn secret_settings(mut self, settings: &[(String, String)]) -> Self {
+        const COUNT: &str = "GIT_CONFIG_COUNT";
+        let count = self.command.as_std().get_envs();
+        let count = count
+            .filter(|(name, _)| *name == COUNT)
+            .find_map(|(_, value)| value?.to_str()?.parse().ok())
+            .unwrap_or(0_usize);
+        for (n, (key, value)) in (count..).zip(settings) {
+            self.command
+                .env(format!("GIT_CONFIG_KEY_{n}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{n}"), value);
+            self = self.secret(value);
+        }
+        self.env(COUNT, (count + settings.len()).to_string())
+    }
+
     /// Called with each line git writes to standard error, a progress line once per update.
     #[must_use]
     pub fn progress(mut self, progress: impl FnMut(&str) + Send + 'a) -> Self {

@@ -13,7 +13,7 @@ const AT_A_TIME: usize = 4;
 
 /// A repository to open, and the branch wanted of it.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct Selection {
     /// Where it is.
     pub source: Source,
     /// Branch, tag or commit; `None`: its default.
@@ -30,7 +30,7 @@ pub struct Wanted {
 pub async fn open_all(
     git: &Git,
     cache: &RemoteCache,
-    wanted: Vec<Wanted>,
+    wanted: Vec<Selection>,
     progress: impl Fn(&str) + Clone + Send + 'static,
 ) -> Result<Vec<Origin>, Vec<Fault>> {
     let mut origins: Vec<Option<Origin>> = vec![None; wanted.len()];

@@ -324,7 +324,7 @@ async fn what_cannot_be_resolved_is_told() {
     for (spec, repositories, expected) in [
         ("name: [", vec![], None),
         (
-            "name: x\nsteps: [{run: a, container: b}]\n",
+            "name: x\nsteps: [{run: a, container: b}]\nchangesetTemplate: {title: t, body: b, branch: b, commit: {message: m}}\n",
             vec![],
             Some("there is no repository to work on"),
         ),

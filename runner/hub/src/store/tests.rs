@@ -413,7 +413,10 @@ fn the_first_job_is_found_by_an_index_and_without_sorting() {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    assert_eq!(plan, ["SEARCH jobs USING INDEX jobs_queued (queue=?)"]);
+    assert_eq!(
+        plan,
+        ["SEARCH jobs USING COVERING INDEX jobs_queued (queue=?)"]
+    );
 }
 
 /// What happens to a queue.

@@ -75,7 +75,7 @@ impl fmt::Debug for Job {
 }
 
 /// A file of the workspace.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// What is in it.
     pub content: Content,
@@ -97,14 +97,12 @@ pub enum Content {
     },
 }
 
-impl fmt::Debug for File {
+impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut form = f.debug_struct("File");
-        match &self.content {
-            Content::Inline(bytes) => form.field("bytes", &bytes.len()),
-            Content::Stored { bucket, key } => form.field("bucket", bucket).field("key", key),
-        };
-        form.finish_non_exhaustive()
+        match self {
+            Self::Inline(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Stored { bucket, key } => write!(f, "{bucket}/{key}"),
+        }
     }
 }
 

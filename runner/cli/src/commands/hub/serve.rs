@@ -5,9 +5,11 @@ use std::path::Path;
 
 use capstan_hub::{Access, Hub, HubError, Settings};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::tokens::{self, EXECUTORS, Found, PEOPLE};
 use crate::args::hub::Serve;
+use crate::commands::executor;
 use crate::config::{Environment, duration};
 use crate::failure::{Exit, Failed};
 use crate::{interrupt, printer, tools};
@@ -59,11 +61,56 @@ pub(super) async fn run(
         let name = hub.register(name, repository, &directory).await?;
         printer::note(format_args!("repository {}", crate::text::name(&name)));
     }
+    tell(address, &executors, &people);
+    if args.with_executor {
+        let environment = environment.with([
+            (
+                "EXECUTOR_FRONTEND_URL",
+                format!("http://{}", reached_at(address)),
+            ),
+            (EXECUTORS.variable, executors.token.reveal().to_owned()),
+            ("EXECUTOR_QUEUE_NAME", "batches".to_owned()),
+            ("EXECUTOR_QUEUE_NAMES", String::new()),
+        ]);
+        return serve_with_executor(&hub, listener, config_file, &environment).await;
+    }
     let told = || printer::note("the hub ends when it has answered; once more to leave at once");
     let cancel = interrupt::token_with(told).map_err(Failed::environment)?;
-    tell(address, &executors, &people);
     hub.serve(listener, cancel).await?;
     Ok(Exit::Success)
+}
+
+/// Serves until the executor has ended: it takes signals, and what it is at has to be reported.
+async fn serve_with_executor(
+    hub: &Hub,
+    listener: TcpListener,
+    config_file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Exit, Failed> {
+    let cancel = CancellationToken::new();
+    let mut serving = std::pin::pin!(hub.serve(listener, cancel.clone()));
+    let ended = tokio::select! {
+        served = &mut serving => {
+            served?;
+            return Err(Failed::environment("the hub has ended before its executor"));
+        }
+        ended = executor::run(None, config_file, environment) => ended,
+    };
+    cancel.cancel();
+    serving.await?;
+    ended
+}
+
+/// Where an executor of this machine reaches a hub that listens there.
+fn reached_at(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let here: std::net::IpAddr = match address {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(here, address.port())
 }
 
 fn settings(args: &Serve, data: std::path::PathBuf, is_here: bool) -> Result<Settings, Failed> {

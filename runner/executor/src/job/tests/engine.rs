@@ -1,0 +1,108 @@
+//! An engine whose containers are shells on this machine, in the workspace's directory.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use capstan_engine::fault::Fault;
+use capstan_engine::sandbox::{
+    Chunk, Engine, Exit, Gated, Image, Inputs, Preparation, Sandbox, Stream,
+};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc;
+
+use super::super::{Engines, Needs};
+
+/// What was asked of it, by all jobs.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) preparations: Mutex<Vec<Preparation>>,
+    pub(super) images: Mutex<Vec<String>>,
+}
+
+pub(super) struct Shells(pub(super) Arc<Seen>);
+
+impl Engines for Shells {
+    type Engine = ShellEngine;
+
+    fn of_job(&self, _needs: Needs<'_>) -> Result<ShellEngine, Fault> {
+        Ok(ShellEngine(Arc::clone(&self.0)))
+    }
+}
+
+pub(super) struct ShellEngine(Arc<Seen>);
+
+impl Sandbox for ShellEngine {
+    type Container = Shell;
+
+    async fn prepare(&self, preparation: Preparation) -> Result<Shell, Fault> {
+        self.0
+            .preparations
+            .lock()
+            .unwrap()
+            .push(preparation.clone());
+        Ok(Shell(preparation))
+    }
+}
+
+impl Engine for ShellEngine {
+    async fn image(&self, name: &str, _platform: Option<&str>) -> Result<Image, Fault> {
+        self.0.images.lock().unwrap().push(name.to_owned());
+        if name == "missing" {
+            return Err(Fault::workspace("pulling image \"missing\": no such image"));
+        }
+        Ok(Image {
+            name: name.to_owned(),
+            id: format!("sha256:{name}"),
+            user: String::new(),
+        })
+    }
+
+    async fn digest(&self, _name: &str) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
+    async fn reclaim(&self, _image: &Image, _directory: &Path) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+pub(super) struct Shell(Preparation);
+
+impl Gated for Shell {
+    async fn open(&mut self, inputs: Inputs, output: mpsc::Sender<Chunk>) -> Result<Exit, Fault> {
+        let failed = |error: std::io::Error| Fault::environment(error.to_string());
+        let mut child = tokio::process::Command::new("/bin/sh")
+            .args(["-c", &inputs.script])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .envs(&self.0.env)
+            .envs(&inputs.env)
+            .current_dir(self.0.workspace.join(&self.0.directory))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let read =
+            async { tokio::try_join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err)) };
+        read.await.map_err(failed)?;
+        for (stream, bytes) in [(Stream::Stdout, out), (Stream::Stderr, err)] {
+            let _ = output.send(Chunk { stream, bytes }).await;
+        }
+        let status = child.wait().await.map_err(failed)?;
+        Ok(Exit {
+            code: status.code().unwrap_or(137),
+            out_of_memory: false,
+        })
+    }
+
+    fn network(&self) -> Option<String> {
+        None
+    }
+
+    async fn discard(self) {}
+}
