@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use flate2::read::GzDecoder;
 
@@ -83,7 +83,7 @@ async fn repository(hub: &Shared, right: &Right, name: &str) -> Result<git::Serv
     };
     let source = source
         .ok_or_else(|| Refusal::status(StatusCode::NOT_FOUND, "repository does not exist"))?;
-    Ok(git::Served::of(hub, &source.source)?)
+    git::Served::of(hub, &source.source)
 }
 
 fn method() -> Refusal {
@@ -93,7 +93,7 @@ fn method() -> Refusal {
 fn is_packed(headers: &HeaderMap) -> Result<bool, Refusal> {
     match headers
         .get(header::CONTENT_ENCODING)
-        .map(|value| value.as_bytes())
+        .map(HeaderValue::as_bytes)
     {
         None | Some(b"identity") => Ok(false),
         Some(b"gzip" | b"x-gzip") => Ok(true),

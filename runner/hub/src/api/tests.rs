@@ -824,7 +824,6 @@ async fn pages_ask_for_the_token_and_show_nothing_unescaped() {
 /// How long a dequeue takes with ten thousand jobs in the queue: `cargo test -p capstan-hub speed -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "prints figures"]
-#[expect(clippy::print_stdout, reason = "printing figures is what it is for")]
 async fn speed_of_a_dequeue_with_ten_thousand_queued() {
     let world = World::new().await;
     let files: Vec<String> = (0..100).map(|n| format!("d{n}/go.mod")).collect();

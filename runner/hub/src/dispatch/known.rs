@@ -69,7 +69,7 @@ pub(super) fn look_up(
             Ok(result) if result.step_index == step => return Ok(Some(Known { key, result })),
             // Executors are believed when they say what the result of a step is, but not when that makes no sense.
             _ => {
-                tracing::warn!(%key, "a step result that was kept is passed over: it is of another step, or unreadable")
+                tracing::warn!(%key, "a step result that was kept is passed over: it is of another step, or unreadable");
             }
         }
     }

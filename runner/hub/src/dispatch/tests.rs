@@ -310,7 +310,7 @@ async fn submit_known(world: &World, repository: &Path) -> i64 {
         match detail.state.as_str() {
             "completed" => return id,
             "resolving" | "running" => {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
             other => panic!("{other}: {detail:?}"),
         }

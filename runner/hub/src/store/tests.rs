@@ -369,7 +369,7 @@ async fn of_many_workers_at_once_no_two_get_one_job() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("hub.sqlite")).unwrap();
     store
-        .write(|store| Ok(drop(with_jobs(store, "a", 200))))
+        .write(|store| Ok(with_jobs(store, "a", 200)))
         .await
         .unwrap();
     let workers = (0..8_u8).map(|worker| {
