@@ -154,7 +154,12 @@ impl Client {
     ) -> Result<Beat, ClientError> {
         let path = route::queue_call(self.settings.queues.in_path(), "heartbeat");
         let answer = self
-            .answer(&path, Caller::Executor, request.to_json())
+            .answer(
+                &path,
+                Caller::Executor,
+                request.to_json(),
+                self.settings.tries,
+            )
             .await?;
         let answer = HeartbeatResponse::decode(&answer).map_err(|error| {
             ClientError::rubbish(format!("the answer to a heartbeat cannot be read: {error}"))
@@ -190,7 +195,12 @@ impl Client {
         };
         let path = route::queue_call(self.settings.queues.in_path(), "canceledJobs");
         let answer = self
-            .answer(&path, Caller::Executor, request.to_json())
+            .answer(
+                &path,
+                Caller::Executor,
+                request.to_json(),
+                self.settings.tries,
+            )
             .await?;
         decode_ids(&answer).map_err(|error| {
             ClientError::rubbish(format!(
@@ -226,41 +236,50 @@ impl Client {
         }
     }
 
-    /// Adds an entry to a job's log; its number is the answer.
+    /// Adds an entry to a job's log; its number is the answer. The entry is written down before this returns.
     ///
     /// # Errors
     ///
     /// If the server does not take it.
-    pub async fn add_log_entry(
-        &self,
-        job: &Identity,
+    pub fn add_log_entry<'a>(
+        &'a self,
+        job: &'a Identity,
         entry: &LogEntry,
-    ) -> Result<i64, ClientError> {
+    ) -> impl Future<Output = Result<i64, ClientError>> + Send + use<'a> {
         let body = AddLogEntry::encode(&self.settings.executor_name, job.id, entry);
-        let path = route::queue_call(Some(&job.queue), "addExecutionLogEntry");
-        let call = self.answer(&path, Caller::Job(job), body);
-        let answer = self.measured("AddExecutionLogEntry", call).await?;
-        decode_entry_id(&answer).map_err(|error| {
-            ClientError::rubbish(format!("the number of a log entry cannot be read: {error}"))
-        })
+        async move {
+            let path = route::queue_call(Some(&job.queue), "addExecutionLogEntry");
+            let call = self.answer(&path, Caller::Job(job), body, self.settings.tries);
+            let answer = self.measured("AddExecutionLogEntry", call).await?;
+            decode_entry_id(&answer).map_err(|error| {
+                ClientError::rubbish(format!("the number of a log entry cannot be read: {error}"))
+            })
+        }
     }
 
-    /// Puts an entry in place of the one of this number.
+    /// Puts an entry in place of the one of this number. The entry is written down before this returns.
     ///
     /// # Errors
     ///
     /// If the server does not take it.
-    pub async fn update_log_entry(
-        &self,
-        job: &Identity,
+    pub fn update_log_entry<'a>(
+        &'a self,
+        job: &'a Identity,
         number: i64,
         entry: &LogEntry,
-    ) -> Result<(), ClientError> {
+    ) -> impl Future<Output = Result<(), ClientError>> + Send + use<'a> {
         let body = UpdateLogEntry::encode(&self.settings.executor_name, job.id, number, entry);
-        let path = route::queue_call(Some(&job.queue), "updateExecutionLogEntry");
-        let call = self.answer(&path, Caller::Job(job), body);
-        self.measured("UpdateExecutionLogEntry", call).await?;
-        Ok(())
+        // The next one makes up for it, unless it is the last.
+        let tries = match entry.exit_code {
+            Some(_) => self.settings.tries,
+            None => 1,
+        };
+        async move {
+            let path = route::queue_call(Some(&job.queue), "updateExecutionLogEntry");
+            let call = self.answer(&path, Caller::Job(job), body, tries);
+            self.measured("UpdateExecutionLogEntry", call).await?;
+            Ok(())
+        }
     }
 
     /// Tells how a job ended.
@@ -302,8 +321,11 @@ impl Client {
             Outcome::Errored(_) => "MarkErrored",
             Outcome::Failed(_) => "MarkFailed",
         };
-        self.measured(operation, self.answer(&path, caller, mark.to_json()))
-            .await?;
+        self.measured(
+            operation,
+            self.answer(&path, caller, mark.to_json(), self.settings.tries),
+        )
+        .await?;
         Ok(())
     }
 
@@ -374,9 +396,10 @@ impl Client {
         path: &str,
         caller: Caller<'_>,
         text: Vec<u8>,
+        tries: u32,
     ) -> Result<Vec<u8>, ClientError> {
         let call = Call {
-            tries: Tries::UpTo(self.settings.tries),
+            tries: Tries::UpTo(tries),
             ..post(path, caller, text)
         };
         body(self.call(call).await?, ANSWER_LIMIT).await

@@ -28,6 +28,15 @@ pub enum Cause {
 }
 
 impl ClientError {
+    /// Whether trying again later may help.
+    pub fn may_pass(&self) -> bool {
+        match self.cause {
+            Cause::NotThere | Cause::NoAnswer => true,
+            Cause::Status(status) => status == 429 || status >= 500 && status != 501,
+            Cause::Refused | Cause::Lost | Cause::Rubbish => false,
+        }
+    }
+
     /// An answer that cannot be understood.
     pub(crate) fn rubbish(message: impl Into<String>) -> Self {
         Self {

@@ -11,12 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use capstan_plugin_store::net::place;
 use capstan_protocol::{Identity, route};
+pub use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Response};
 
-pub use self::calls::Beat;
+pub use self::calls::{Beat, DequeueError};
 pub use self::failure::{Cause, ClientError};
-pub(crate) use self::retry::random;
 pub use self::secret::Secret;
 
 use self::retry::Tries;
@@ -291,3 +291,6 @@ pub fn executor_name(host: &str) -> std::io::Result<String> {
     let host: String = host.chars().filter(char::is_ascii_graphic).collect();
     Ok(format!("{host}-{}", parts.join("-")))
 }
+
+#[cfg(test)]
+mod tests;

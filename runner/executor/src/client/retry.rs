@@ -60,7 +60,7 @@ pub(super) fn wait(tries: Tries, made: u32, attempt: Attempt, random: f64) -> Op
 }
 
 /// A number from 0 to 1 that nobody guesses.
-pub(crate) fn random() -> f64 {
+pub(super) fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1_u64 << 53) as f64
 }
