@@ -25,7 +25,7 @@ use super::check::Surroundings;
 use super::paths::Below;
 use super::pulls::{PullEntries, PullTeller};
 use super::setup::{Repository, Setup, repository_place};
-use super::{Ending, Engines, Running, ending, files};
+use super::{Ending, Engines, Running, ending, files, native};
 use crate::log::{Entry, ExecutionLog};
 
 /// Largest input that is read: a cached diff may be in it.
@@ -91,6 +91,7 @@ async fn execute<S: Engines>(
     setup: &Arc<Setup>,
     teller: &Arc<Teller>,
 ) -> Result<(), Ending> {
+    let job_id = running.job.id();
     let failed = |text: String| Ending::Errored(format!("failed to perform src-cli step: {text}"));
     let command_failed = |text: &str| {
         teller.say(text);
@@ -120,10 +121,16 @@ async fn execute<S: Engines>(
         teller: Arc::clone(teller),
     });
     let runner = Arc::new(running.runner(settings, report));
-    let finished = runner.run(vec![task], 1, false).await;
+    let finished = runner.run(vec![task.clone()], 1, false).await;
     lines.flush_all();
     match finished.into_iter().next().map(|finished| finished.outcome) {
-        Some(Outcome::Done { .. }) => Ok(()),
+        Some(Outcome::Done { result, .. }) => {
+            if !teller.state().has_told {
+                let result = result.as_deref();
+                lines.tell(&native::nothing_to_do(&runner, &task, result, job_id).await);
+            }
+            Ok(())
+        }
         Some(Outcome::Failed(failure)) if failure.cause == Cause::Refused => {
             teller.say(&failure.message);
             Err(ending::of_failure(&failure, None))
@@ -266,6 +273,8 @@ struct Teller {
 struct State {
     entry: Option<Entry>,
     waiting: Vec<String>,
+    /// Whether the result of a step was told.
+    has_told: bool,
 }
 
 impl Teller {
@@ -287,6 +296,7 @@ impl Teller {
     fn event(&self, event: &Event, encoding: Encoding) {
         let line = event.to_json_line(jiff::Timestamp::now(), encoding);
         let mut state = self.state();
+        state.has_told |= matches!(event, Event::CacheAfterStepResult { .. });
         match &state.entry {
             Some(entry) => entry.event(&line),
             None => state.waiting.push(line),

@@ -6,11 +6,12 @@ mod plan;
 
 use std::sync::Arc;
 
+use capstan_core::event::Event;
 use capstan_core::redact::Secrets;
 use capstan_core::result::StepResult;
 use capstan_core::spec::check_mounts;
 use capstan_engine::run::{Base, Job as Task, Outcome, Resume, Runner};
-use capstan_engine::sandbox::User;
+use capstan_engine::sandbox::{Engine, User};
 use capstan_protocol::Job;
 
 use self::narrator::Narrator;
@@ -72,19 +73,20 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>, plan: Plan) -> End
     if let Some(Outcome::Done { result, .. }) = &outcome
         && !narrator.has_told_a_result()
     {
-        tell_nothing_to_do(&runner, &task, result.as_deref(), &narrator).await;
+        let result = nothing_to_do(&runner, &task, result.as_deref(), job.id()).await;
+        narrator.tell_result(result);
     }
     setup.done();
     narrator.ending(outcome)
 }
 
-/// Nothing had to run. The server wants a result all the same, or it takes the job for a failure.
-async fn tell_nothing_to_do<E: capstan_engine::sandbox::Engine>(
+/// The result of a job in which nothing had to run: the known one, or an empty one. A server wants a result, or it takes the job for a failure.
+pub(super) async fn nothing_to_do<E: Engine>(
     runner: &Runner<E>,
     task: &Task,
     known: Option<&StepResult>,
-    narrator: &Narrator,
-) {
+    job: i64,
+) -> Event {
     let last = task.task.steps.len().saturating_sub(1);
     let result = known.cloned().unwrap_or_else(|| StepResult {
         step_index: last,
@@ -95,7 +97,15 @@ async fn tell_nothing_to_do<E: capstan_engine::sandbox::Engine>(
         tracing::debug!(%error, "a result without a key");
         None
     });
-    narrator.tell_result(key, &result);
+    Event::CacheAfterStepResult {
+        key: key.unwrap_or_else(|| not_kept(job, result.step_index)),
+        value: Box::new(result),
+    }
+}
+
+/// A key that nothing ever asks for, for a result that is not to be kept.
+fn not_kept(job: i64, step: usize) -> String {
+    format!("not-kept-{job}-step-{step}")
 }
 
 /// The job as the engine runs it.

@@ -82,17 +82,20 @@ impl Narrator {
     }
 
     /// Tells a result for which no step ran.
-    pub(super) fn tell_result(&self, key: Option<String>, result: &StepResult) {
+    pub(super) fn tell_result(&self, result: Event) {
+        let Event::CacheAfterStepResult { key, value } = result else {
+            return;
+        };
         self.setup.done();
-        let step = result.step_index;
+        let step = value.step_index;
         let mut state = self.state();
         let (name, command) = match self.commands.get(&step) {
             Some([_, _, (name, command)]) => (name.clone(), Some(command.clone())),
             None => (format!("step.docker.step.{step}.post"), None),
         };
         state.open = Some((step, Part::Post, self.log.begin(&name, command)));
-        self.tell_done(&mut state, result);
-        self.tell_cacheable(&mut state, key);
+        self.tell_done(&mut state, &value);
+        self.tell_cacheable(&mut state, Some(key));
     }
 
     /// How the job ended.
@@ -188,9 +191,8 @@ impl Narrator {
         let Some(result) = state.unkeyed.take() else {
             return;
         };
-        // The server wants a result whatever it may be kept under: nothing ever asks for this key.
-        let key =
-            key.unwrap_or_else(|| format!("not-kept-{}-step-{}", self.job, result.step_index));
+        // The server wants a result whatever it may be kept under.
+        let key = key.unwrap_or_else(|| super::not_kept(self.job, result.step_index));
         let cacheable = Event::CacheAfterStepResult {
             key,
             value: Box::new(result),
