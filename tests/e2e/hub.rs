@@ -4,7 +4,7 @@ mod played;
 
 use std::path::Path;
 
-use capstan_tests::{Running, Signal, World};
+use capstan_tests::{Engine, Running, Signal, World};
 use serde_json::{Value, json};
 
 use self::played::Executor;
@@ -379,4 +379,52 @@ fn two_hundred_jobs_through_two_executors() {
     branches.sort_unstable();
     branches.dedup();
     assert_eq!((changesets.len(), branches.len()), (200, 200));
+}
+
+#[test]
+fn one_command_is_the_whole_system() {
+    Engine::require();
+    let world = world();
+    let mut running = world
+        .capstan(["hub", "serve", "--with-executor", "--listen", "127.0.0.1:0"])
+        .spawn();
+    running.wait_for("listening for jobs");
+    let said = running.stderr_so_far();
+    let (_, rest) = said.split_once("listening on ").expect("it says where");
+    let url = rest.lines().next().expect("a line").to_owned();
+    let hub = |arguments: &[&str]| {
+        let command = world.capstan(["hub"]).args(arguments);
+        command.args(["--hub", &url]).run()
+    };
+    hub(&["submit", "-f", "spec.yaml", "widgets", "--wait"]).assert_code(0);
+    hub(&["show", "1", "--output", "by-hub"]).assert_code(0);
+    world
+        .capstan([
+            "batch",
+            "run",
+            "-f",
+            "spec.yaml",
+            "widgets",
+            "--output",
+            "by-run",
+        ])
+        .run()
+        .assert_code(0);
+    for file in ["changesets.json", "widgets/hello.patch"] {
+        let [by_hub, by_run] = ["by-hub", "by-run"].map(|dir| world.read(format!("{dir}/{file}")));
+        assert_eq!(by_hub, by_run, "{file}");
+    }
+    // What is known needs no executor, and a step that fails is told.
+    let again = hub(&["submit", "-f", "spec.yaml", "widgets", "--wait"]);
+    assert!(again.stderr().contains("1 step known before"), "{again}");
+    world.write(
+        "fails.yaml",
+        SPEC.replace("echo hello >>", "cat /no/such >>"),
+    );
+    let failed = hub(&["submit", "-f", "fails.yaml", "widgets", "--wait"]);
+    assert_eq!(failed.code(), 1);
+    let logs = hub(&["logs", "3"]);
+    assert!(logs.stdout().contains("/no/such"), "{logs}");
+    running.signal(Signal::TERM);
+    running.wait().assert_code(0);
 }
