@@ -381,10 +381,8 @@ fn two_hundred_jobs_through_two_executors() {
     assert_eq!((changesets.len(), branches.len()), (200, 200));
 }
 
-#[test]
-fn one_command_is_the_whole_system() {
-    Engine::require();
-    let world = world();
+/// A hub with an executor in it, and where it is.
+fn whole_system(world: &World) -> (Running, String) {
     let mut running = world
         .capstan(["hub", "serve", "--with-executor", "--listen", "127.0.0.1:0"])
         .spawn();
@@ -392,6 +390,14 @@ fn one_command_is_the_whole_system() {
     let said = running.stderr_so_far();
     let (_, rest) = said.split_once("listening on ").expect("it says where");
     let url = rest.lines().next().expect("a line").to_owned();
+    (running, url)
+}
+
+#[test]
+fn one_command_is_the_whole_system() {
+    Engine::require();
+    let world = world();
+    let (mut running, url) = whole_system(&world);
     let hub = |arguments: &[&str]| {
         let command = world.capstan(["hub"]).args(arguments);
         command.args(["--hub", &url]).run()
@@ -425,6 +431,68 @@ fn one_command_is_the_whole_system() {
     assert_eq!(failed.code(), 1);
     let logs = hub(&["logs", "3"]);
     assert!(logs.stdout().contains("/no/such"), "{logs}");
+    running.signal(Signal::TERM);
+    running.wait().assert_code(0);
+}
+
+#[test]
+fn files_secrets_and_branches_are_as_in_a_run_without_a_hub() {
+    Engine::require();
+    let world = world();
+    world.write("tools/say.sh", "echo tool says $1\n");
+    world.write("tools/deep/er", "deeper\n");
+    let steps = "
+  - run: |
+      sh /tools/say.sh ${{ repository.name }} >> README.md
+      cat /tools/deep/er >> README.md
+      echo ${{ repository.branch }} >> README.md
+      echo the secret is $HUSH
+    container: alpine:3
+    env: [HUSH]
+    mount: [{path: ./tools, mountpoint: /tools}]
+  - run: ls /tools >> README.md; echo ${{ previous_step.modified_files }} >> README.md
+    container: alpine:3
+    mount: [{path: tools, mountpoint: /tools}]
+  - run: echo never >> README.md
+    container: alpine:3
+    if: ${{ eq steps.path \"elsewhere\" }}
+";
+    let spec = SPEC.replace(
+        "\n  - run: echo hello >> README.md\n    container: alpine:3\n",
+        steps,
+    );
+    world.write("spec.yaml", spec);
+    let (mut running, url) = whole_system(&world);
+    let hub = |arguments: &[&str]| {
+        let command = world.capstan(["hub"]).args(arguments);
+        command
+            .args(["--hub", &url])
+            .env("HUSH", "hush-hush-hush")
+            .run()
+    };
+    hub(&["submit", "-f", "spec.yaml", "widgets", "--wait"]).assert_code(0);
+    let logs = hub(&["logs", "1"]).stdout();
+    assert!(logs.contains("the secret is ${{ secrets.HUSH }}"), "{logs}");
+    assert!(!logs.contains("hush-hush"), "{logs}");
+    let again = hub(&["submit", "-f", "spec.yaml", "widgets", "--wait"]);
+    assert!(again.stderr().contains("2 steps known before"), "{again}");
+    hub(&["show", "2", "--output", "by-hub"]).assert_code(0);
+    world
+        .capstan([
+            "batch",
+            "run",
+            "-f",
+            "spec.yaml",
+            "widgets",
+            "--output",
+            "by-run",
+        ])
+        .env("HUSH", "hush-hush-hush")
+        .run()
+        .assert_code(0);
+    let [by_hub, by_run] =
+        ["by-hub", "by-run"].map(|dir| world.read(format!("{dir}/widgets/hello.patch")));
+    assert_eq!(by_hub, by_run);
     running.signal(Signal::TERM);
     running.wait().assert_code(0);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_core::diff::Encoding;
 use capstan_core::exec_input::ExecInput;
-use capstan_core::task::{Repository, Task};
+use capstan_core::task::Task;
 use capstan_protocol::{Content, DockerStep, File, Generation, Job};
 
 use super::Ingredients;
@@ -75,13 +75,8 @@ fn files(
     };
     let task = &ingredients.task;
     let input = ExecInput {
-        task: Task {
-            repository: Repository {
-                branch: task.repository.base_ref(),
-                ..task.repository.clone()
-            },
-            ..task.clone()
-        },
+        // Without `refs/heads/`: templates show the branch as it stands here, and are to show what they show in a run without a hub.
+        task: task.clone(),
         cached_step_result_found: false,
         cached_step_result: None,
         skipped_steps,

@@ -136,7 +136,7 @@ async fn a_native_job_to_the_letter() {
     );
     assert_eq!(
         input["branch"],
-        json!({"name": "refs/heads/main", "target": {"oid": payload["commit"]}})
+        json!({"name": "main", "target": {"oid": payload["commit"]}})
     );
     assert_eq!(
         (&input["path"], &input["onlyFetchWorkspace"]),
