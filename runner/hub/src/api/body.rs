@@ -56,7 +56,8 @@ pub(crate) async fn collect(
 /// `None` if there is more than `limit`.
 async fn read(body: Body, told: usize, limit: usize) -> Result<Option<Bytes>, axum::Error> {
     let mut stream = body.into_data_stream();
-    let mut bytes = Vec::with_capacity(told.min(MEBIBYTE));
+    // At once, as growing would need twice as much.
+    let mut bytes = Vec::with_capacity(told);
     while let Some(part) = stream.next().await {
         let part = part?;
         if bytes.len() + part.len() > limit {

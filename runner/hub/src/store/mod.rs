@@ -47,6 +47,9 @@ const READERS: usize = 4;
 /// How long one connection waits for another process that has the file.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// Size in bytes to which the write-ahead log is cut when it has been worked off.
+const JOURNAL: i64 = 64 << 20;
+
 /// Why something could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -174,6 +177,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     // With a write-ahead log a killed process loses nothing; only a machine that loses power may lose the last moments.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "secure_delete", "FAST")?;
+    // What a large log needed is given back.
+    connection.pragma_update(None, "journal_size_limit", JOURNAL)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

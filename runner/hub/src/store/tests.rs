@@ -477,6 +477,10 @@ proptest! {
                     prop_assert_eq!(taken, waiting);
                     if let Some(job) = taken {
                         prop_assert!(!completed.contains(&job));
+                        // Whoever had it before has lost it, be it the same worker.
+                        for jobs in held.values_mut() {
+                            jobs.retain(|(other, _)| *other != job);
+                        }
                         held.entry(worker).or_default().push_back((job, now));
                     }
                 }
