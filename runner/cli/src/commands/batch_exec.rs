@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use capstan_core::diff::Encoding;
-use capstan_core::exec_input::{self, ExecInput};
 use capstan_core::exec_flags::FLAGS;
+use capstan_core::exec_input::{self, ExecInput};
 use capstan_core::go_flags::{self, Parsed};
 use capstan_core::result::StepResult;
 use capstan_core::spec::check_mounts;

@@ -78,7 +78,9 @@ impl Report for Plain {
             Reported::CacheGivenUp { reason } => {
                 self.warn(&format!("results are not kept for later runs: {reason}"));
             }
-            Reported::Plugin { plugin, step, what } if self.verbose || what.changes_the_result() => {
+            Reported::Plugin { plugin, step, what }
+                if self.verbose || what.changes_the_result() =>
+            {
                 let place = step.map(|step| format!("{}: ", self.step(job, step)));
                 let place = place.unwrap_or_default();
                 for line in what.to_string().lines() {

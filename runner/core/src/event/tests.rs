@@ -27,8 +27,14 @@ fn native_jobs_tell_results_without_a_task_and_count_from_0() {
         let (_, metadata) = line.split_once(r#""metadata":"#).unwrap();
         metadata.trim_end_matches('}').to_owned()
     };
-    assert_eq!(metadata(&event(0)), r#"{"version":2,"diff":"ZGlmZg==","outputs":{"a":"\u003c""#);
-    assert_eq!(metadata(&event(1)), r#"{"version":2,"step":1,"diff":"ZGlmZg==","outputs":{"a":"\u003c""#);
+    assert_eq!(
+        metadata(&event(0)),
+        r#"{"version":2,"diff":"ZGlmZg==","outputs":{"a":"\u003c""#
+    );
+    assert_eq!(
+        metadata(&event(1)),
+        r#"{"version":2,"step":1,"diff":"ZGlmZg==","outputs":{"a":"\u003c""#
+    );
     let started = Event::TaskStepStarted {
         task: TaskId(String::new()),
         step: 1,

@@ -156,21 +156,25 @@ impl RemoteCache {
             let (_lock, _) = self.entry(url, &mut progress).await?;
             if !is_there().await? {
                 let exact = format!("+{rev}:refs/capstan/{rev}");
-                let depth = if shallow {
-                    "--depth=1"
-                } else {
-                    WHOLE_HISTORY
-                };
-                let fetched = remote.run_fetch(Some(depth), &[&exact], &mut progress).await;
+                let depth = if shallow { "--depth=1" } else { WHOLE_HISTORY };
+                let fetched = remote
+                    .run_fetch(Some(depth), &[&exact], &mut progress)
+                    .await;
                 fetched.map_err(|error| remote.explain(error))?;
             }
             if tags {
                 let all = ["+refs/tags/*:refs/capstan/tags/*"];
-                let fetched = remote.run_fetch(Some("--depth=1"), &all, &mut progress).await;
+                let fetched = remote
+                    .run_fetch(Some("--depth=1"), &all, &mut progress)
+                    .await;
                 fetched.map_err(|error| remote.explain(error))?;
             }
         }
-        let tags = if tags { remote.tags().await? } else { Vec::new() };
+        let tags = if tags {
+            remote.tags().await?
+        } else {
+            Vec::new()
+        };
         Ok(Origin {
             name: name.to_owned(),
             branch: branch.to_owned(),

@@ -97,7 +97,8 @@ impl<'a, E: Engine> PlainRun<'a, E> {
         self.hooks
             .check_step(&self.job, index, &step.run, &mut shape)
             .await?;
-        self.containers.start(index, self.order(index, directory, &shape));
+        self.containers
+            .start(index, self.order(index, directory, &shape));
         let image = self.containers.take(index).await;
         let image = image.map_err(|error| step::not_made(index, &shape.image, error))?;
         self.image = Some(image);

@@ -64,7 +64,8 @@ impl WasmContainer {
         environment.extend(inputs.env.clone());
         // Git's own files are not shown, so there is nothing for git to accept.
         let ours = visible_git_environment(&self.preparation.place);
-        let is_ours = |(name, value): &(&str, &str)| environment.get(*name).is_some_and(|has| has == value);
+        let is_ours =
+            |(name, value): &(&str, &str)| environment.get(*name).is_some_and(|has| has == value);
         if ours.iter().all(is_ours) {
             environment.retain(|name, _| !ours.iter().any(|(ours, _)| ours == name));
         }

@@ -379,9 +379,8 @@ pub fn remove_directory(directory: &Path) -> Result<Tidied, Fault> {
         }
         _ => Err(io::Error::other("it has no parent")),
     };
-    removed.map_err(|error| {
-        Fault::environment(format!("removing {}: {error}", directory.display()))
-    })
+    removed
+        .map_err(|error| Fault::environment(format!("removing {}: {error}", directory.display())))
 }
 
 /// The private part of a workspace.

@@ -183,9 +183,8 @@ mod tests {
     fn a_docker_step_is_shown_as_the_original_runs_it() {
         let job = job();
         let checked = check(&job).unwrap();
-        let shown = |settings| {
-            docker(&job, 0, &checked.docker_steps[0], &settings, "/scratch/w").join(" ")
-        };
+        let shown =
+            |settings| docker(&job, 0, &checked.docker_steps[0], &settings, "/scratch/w").join(" ");
         assert_eq!(
             shown(Settings::default()),
             "docker run --rm -v /scratch/w:/data -w /data/services/api -e A=b c --entrypoint /bin/sh alpine:3 \
@@ -206,21 +205,45 @@ mod tests {
 
     #[test]
     fn a_script_goes_on_after_a_failing_command() {
-        assert_eq!(script(&job().docker_steps[0]), "set +e\nset -x\n\nmake\necho done\n");
+        assert_eq!(
+            script(&job().docker_steps[0]),
+            "set +e\nset -x\n\nmake\necho done\n"
+        );
     }
 
     #[test]
     fn git_is_shown_as_the_original_runs_it() {
         let mut job = job();
-        insta::assert_snapshot!(lines(&git(&job, "/w/repository", "http://127.0.0.1:7/github.com/acme/app")), @"");
+        insta::assert_snapshot!(lines(&git(&job, "/w/repository", "http://127.0.0.1:7/github.com/acme/app")), @r"
+        setup.git.init: git -C /w/repository init
+        setup.git.add-remote: git -C /w/repository remote add origin http://127.0.0.1:7/github.com/acme/app
+        setup.git.disable-gc: git -C /w/repository config --local gc.auto 0
+        setup.git.fetch: git -C /w/repository -c protocol.version=2 fetch --progress --no-recurse-submodules --no-tags --depth=1 origin d34db33fd34db33fd34db33fd34db33fd34db33f
+        setup.git.checkout: git -C /w/repository checkout --progress --force d34db33fd34db33fd34db33fd34db33fd34db33f
+        setup.git.set-remote: git -C /w/repository remote set-url origin github.com/acme/app
+        ");
         job.sparse_checkout = vec!["a/*".to_owned(), "b".to_owned()];
         job.fetch_tags = true;
-        insta::assert_snapshot!(lines(&git(&job, "/w", "http://h/r")), @"");
+        insta::assert_snapshot!(lines(&git(&job, "/w", "http://h/r")), @r"
+        setup.git.init: git -C /w init
+        setup.git.add-remote: git -C /w remote add origin http://h/r
+        setup.git.disable-gc: git -C /w config --local gc.auto 0
+        setup.git.fetch: git -C /w -c protocol.version=2 fetch --progress --no-recurse-submodules --tags --depth=1 --filter=blob:none origin d34db33fd34db33fd34db33fd34db33fd34db33f
+        setup.git.sparse-checkout-config: git -C /w config --local core.sparseCheckout 1
+        setup.git.sparse-checkout-set: git -C /w sparse-checkout set --no-cone -- a/* b
+        setup.git.checkout: git -C /w -c protocol.version=2 checkout --progress --force d34db33fd34db33fd34db33fd34db33fd34db33f
+        setup.git.set-remote: git -C /w remote set-url origin github.com/acme/app
+        ");
     }
 
     #[test]
     fn sizes_are_short_where_they_can_be() {
-        for (bytes, text) in [(12 << 30, "12G"), (512 << 20, "512M"), (1500, "1500"), (0, "0")] {
+        for (bytes, text) in [
+            (12 << 30, "12G"),
+            (512 << 20, "512M"),
+            (1500, "1500"),
+            (0, "0"),
+        ] {
             assert_eq!(size(bytes), text);
         }
     }

@@ -14,7 +14,7 @@ use capstan_engine::run::{
     Base, Failure, GetOrigin, Job as EngineJob, Outcome, PlainRun, Report, Reported,
 };
 use capstan_engine::sandbox::{BindMount, Stream, User};
-use capstan_engine::workspace::{Layout, Workspace};
+use capstan_engine::workspace::{Layout, Workspace, visible_git_environment};
 use serde::Deserialize;
 
 use super::command::{self, DATA, SCRIPTS};
@@ -46,7 +46,10 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Ending {
     let (job, log) = (running.job, running.log);
     let teller = Arc::new(Teller::new(log));
     running.pulls.tell(&teller);
-    let mut runner = running.runner(running.settings(User::Image, DATA), Arc::clone(&teller) as _);
+    let mut runner = running.runner(
+        running.settings(User::Image, DATA),
+        Arc::clone(&teller) as _,
+    );
     runner.settings.capture_limit = KEPT;
     // Policies have to agree before anything is got.
     let begun = PlainRun::begin(&runner, as_task(running), running.place.data()).await;
@@ -85,7 +88,12 @@ async fn docker_steps<S: Engines>(
     } = *running;
     let workspace = place.seen_by_engine(context.settings.host_mount_path.as_deref());
     let mut skip_to: Option<String> = None;
-    for (index, (step, surroundings)) in job.docker_steps.iter().zip(&checked.docker_steps).enumerate() {
+    for (index, (step, surroundings)) in job
+        .docker_steps
+        .iter()
+        .zip(&checked.docker_steps)
+        .enumerate()
+    {
         let key = command::docker_key(step, index);
         match &skip_to {
             Some(next) if *next != key => continue,
@@ -93,18 +101,34 @@ async fn docker_steps<S: Engines>(
         }
         let shown = command::docker(job, index, surroundings, &context.settings, &workspace);
         if let Some(upload) = Upload::of_docker_step(step, surroundings) {
-            upload.run(running, log.begin(&key, Some(shown)), &key).await?;
+            upload
+                .run(running, log.begin(&key, Some(shown)), &key)
+                .await?;
             continue;
         }
         teller.begin(log.begin(&key, Some(shown)));
         let made = files::make_directory(&place.data(), &surroundings.directory);
         if let Err(error) = made {
-            let message = format!("the directory {:?}: {error}", surroundings.directory.to_string());
+            let message = format!(
+                "the directory {:?}: {error}",
+                surroundings.directory.to_string()
+            );
             teller.fail(&message, NOT_STARTED);
-            return Err(Ending::Errored(format!("running command {key:?}: {message}")));
+            return Err(Ending::Errored(format!(
+                "running command {key:?}: {message}"
+            )));
         }
-        let env = surroundings.environment.clone();
-        let outcome = run.step(index, &surroundings.directory.to_string(), env).await;
+        let mut env = surroundings.environment.clone();
+        // Git accepts the repository whoever owns it.
+        let repository = command::at(&checked.repository_directory);
+        let accepted = visible_git_environment(&repository);
+        if !accepted.iter().any(|(name, _)| env.contains_key(*name)) {
+            let accepted = accepted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            env.extend(accepted);
+        }
+        let outcome = run
+            .step(index, &surroundings.directory.to_string(), env)
+            .await;
         teller.end(&outcome);
         match outcome {
             Outcome::Done { .. } => {}
@@ -128,7 +152,8 @@ fn next_step<S: Engines>(running: &Running<'_, S>, key: &str) -> Result<Option<S
     let failed = |error: &dyn std::fmt::Display| {
         Ending::Errored(format!("reading {SKIP} after {key:?}: {error}"))
     };
-    let found = files::take(&running.place.data(), SKIP, SKIP_LIMIT).map_err(|error| failed(&error))?;
+    let found =
+        files::take(&running.place.data(), SKIP, SKIP_LIMIT).map_err(|error| failed(&error))?;
     let Some(bytes) = found else { return Ok(None) };
     let skip: Skip = serde_json::from_slice(&bytes).map_err(|error| failed(&error))?;
     Ok(Some(format!("step.docker.{}", skip.next_step)))
@@ -190,7 +215,9 @@ async fn prepare<S: Engines>(running: &Running<'_, S>) -> Result<Vec<BindMount>,
             });
         if let Err(message) = done {
             super::setup::tell_files(log, &written, Some(&message));
-            return Err(Ending::Errored(format!("failed to prepare workspace: {message}")));
+            return Err(Ending::Errored(format!(
+                "failed to prepare workspace: {message}"
+            )));
         }
         written.push(files::Written {
             path,
@@ -227,7 +254,11 @@ async fn lay_out<S: Engines>(
             let above = above.join("/");
             let above = Below::directory("repository directory", &above).unwrap_or_default();
             files::make_directory(&data, &above).map_err(failed)?;
-            above.names().iter().fold(data, |path, name| path.join(name)).join(name)
+            above
+                .names()
+                .iter()
+                .fold(data, |path, name| path.join(name))
+                .join(name)
         }
     };
     let layout = Layout {
@@ -238,7 +269,11 @@ async fn lay_out<S: Engines>(
     let mut workspace = Workspace::make_at(&context.git, home, root, &origin, layout)?;
     match job.sparse_checkout.is_empty() {
         true => workspace.check_out(&origin, layout).await?,
-        false => workspace.check_out_sparse(&origin, &job.sparse_checkout).await?,
+        false => {
+            workspace
+                .check_out_sparse(&origin, &job.sparse_checkout)
+                .await?
+        }
     }
     Ok(workspace.mounts().to_vec())
 }
@@ -393,13 +428,18 @@ impl Report for Teller {
                     state.lines.push(entry, stream, bytes);
                 }
             }),
-            Reported::Plugin { plugin, what, .. } if what.changes_the_result() => self.with(|state| {
-                if let Some(entry) = &state.entry {
-                    for line in what.to_string().lines() {
-                        entry.line(Stream::Stderr, format!("plugin {plugin}: {line}").as_bytes());
+            Reported::Plugin { plugin, what, .. } if what.changes_the_result() => {
+                self.with(|state| {
+                    if let Some(entry) = &state.entry {
+                        for line in what.to_string().lines() {
+                            entry.line(
+                                Stream::Stderr,
+                                format!("plugin {plugin}: {line}").as_bytes(),
+                            );
+                        }
                     }
-                }
-            }),
+                })
+            }
             _ => {}
         }
     }

@@ -43,9 +43,10 @@ pub(super) fn of_failure(failure: &Failure, key: Option<&str>) -> Ending {
         (Cause::Script { code, .. }, Some(key)) => {
             Ending::Errored(format!("{}{hint}", command_failed(key, code)))
         }
-        (_, Some(key)) => {
-            Ending::Errored(format!("running command {key:?}: {}{hint}", failure.message))
-        }
+        (_, Some(key)) => Ending::Errored(format!(
+            "running command {key:?}: {}{hint}",
+            failure.message
+        )),
         (_, None) => Ending::Errored(format!("{}{hint}", failure.message)),
     }
 }
@@ -58,7 +59,9 @@ pub(super) fn cancelled() -> Ending {
 /// It took too long.
 pub(super) fn too_long(limit: Duration) -> Ending {
     let limit = go_duration(limit);
-    Ending::Errored(format!("job exceeded the maximum execution time of {limit}"))
+    Ending::Errored(format!(
+        "job exceeded the maximum execution time of {limit}"
+    ))
 }
 
 /// The machine, or what the job needs of it, is not fit.
@@ -66,4 +69,13 @@ pub(super) fn of_fault(fault: &Fault) -> Ending {
     let hint = fault.hint.as_ref();
     let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
     Ending::Errored(format!("{fault}{hint}"))
+}
+
+/// Whether the machine is to blame, and may be fit again in a moment: its engine was restarted, for example.
+pub(super) fn may_pass(failure: &Failure) -> bool {
+    let is_full = failure
+        .hint
+        .as_ref()
+        .is_some_and(|hint| hint.contains("disk"));
+    failure.cause == Cause::Environment && !is_full
 }

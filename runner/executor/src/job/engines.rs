@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capstan_engine::docker::{
-    Credentials, Docker, DockerEngine, DockerSandbox, EngineInfo, Environment, Images, Owner, Progress,
+    Credentials, Docker, DockerEngine, DockerSandbox, EngineInfo, Environment, Images, Owner,
+    Progress,
 };
 use capstan_engine::fault::{Fault, FaultClass};
 use capstan_engine::mixed::{Connect, MixedEngine};
@@ -71,7 +72,12 @@ pub struct Containers {
 
 impl Containers {
     /// Nothing is connected to yet.
-    pub fn new(environment: Environment, owner: Owner, scratch: PathBuf, state: State) -> Arc<Self> {
+    pub fn new(
+        environment: Environment,
+        owner: Owner,
+        scratch: PathBuf,
+        state: State,
+    ) -> Arc<Self> {
         Arc::new(Self {
             environment,
             owner,
@@ -139,9 +145,10 @@ impl Engines for DockerAndComponents {
     type Engine = MixedEngine<JobContainers>;
 
     fn of_job(&self, needs: Needs<'_>) -> Result<Self::Engine, Fault> {
-        let auths = needs.auths.auths.iter().map(|(registry, auth)| {
-            (registry.clone(), auth.user.clone(), auth.password.clone())
-        });
+        let auths =
+            needs.auths.auths.iter().map(|(registry, auth)| {
+                (registry.clone(), auth.user.clone(), auth.password.clone())
+            });
         let credentials = match needs.auths.auths.is_empty() {
             true => self.containers.environment.credentials(),
             false => Credentials::given(auths),

@@ -52,7 +52,9 @@ pub(super) async fn write_all(
         let open = || create(root, path).map_err(|error| failed(error.to_string()));
         let mut handle = open()?;
         match &file.content {
-            Content::Inline(bytes) => handle.write_all(bytes).map_err(|error| failed(error.to_string()))?,
+            Content::Inline(bytes) => handle
+                .write_all(bytes)
+                .map_err(|error| failed(error.to_string()))?,
             Content::Stored { bucket, key } => {
                 let mut room = STORED;
                 let mut each = |bytes: &[u8]| {

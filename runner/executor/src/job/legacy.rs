@@ -66,7 +66,8 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Ending {
     let Running {
         job, checked, log, ..
     } = *running;
-    let (Some(step), Some(surroundings)) = (job.cli_steps.first(), checked.cli_steps.first()) else {
+    let (Some(step), Some(surroundings)) = (job.cli_steps.first(), checked.cli_steps.first())
+    else {
         return Ending::Errored("the job has no step".to_owned());
     };
     let written = match running.write_files().await {
@@ -184,7 +185,11 @@ fn task<S: Engines>(
         ));
     }
     let workspace_files = flags.workspace_files.as_deref().unwrap_or_default();
-    let workspace_files = below(surroundings, "directory of workspace files", workspace_files)?;
+    let workspace_files = below(
+        surroundings,
+        "directory of workspace files",
+        workspace_files,
+    )?;
     let workspace_files = workspace_files
         .names()
         .iter()

@@ -234,7 +234,11 @@ impl<S: Engines> Running<'_, S> {
             },
             mounts: settings.bind_mounts.clone(),
             place: in_containers.to_owned(),
-            hosts: settings.host_gateway.then_some(gateway).into_iter().collect(),
+            hosts: settings
+                .host_gateway
+                .then_some(gateway)
+                .into_iter()
+                .collect(),
             task_timeout: settings.maximum_runtime.unwrap_or(NO_LIMIT),
             keep_workspaces: settings.keep_workspaces,
             ..capstan_engine::run::Settings::default()

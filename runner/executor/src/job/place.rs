@@ -74,11 +74,19 @@ impl Place {
 
     /// A container of this image may have written to the data.
     pub(super) fn used(&self, image: Image) {
-        *self.image.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(image);
+        *self
+            .image
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(image);
     }
 
     /// Removes it, or keeps it where that is wanted, and tells so.
-    pub(super) async fn put_away<E: Engine>(self, engine: Option<&E>, keep: bool, log: &ExecutionLog) {
+    pub(super) async fn put_away<E: Engine>(
+        self,
+        engine: Option<&E>,
+        keep: bool,
+        log: &ExecutionLog,
+    ) {
         let entry = log.begin("teardown.fs", None);
         let root = self.root.display();
         // They may hold secrets as they are.
@@ -96,7 +104,11 @@ impl Place {
     }
 
     async fn remove<E: Engine>(&self, engine: Option<&E>) -> Result<(), Fault> {
-        let image = self.image.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let image = self
+            .image
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
         let remove = async || {
             let root = self.root.clone();
             let removed = tokio::task::spawn_blocking(move || remove_directory(&root)).await;

@@ -13,6 +13,7 @@ use capstan_engine::repository::{Origin, RemoteCache, RemoteUrl, Source, Wanted}
 use capstan_engine::run::{GetOrigin, go_duration};
 use capstan_engine::sandbox::Stream;
 use capstan_protocol::Job;
+use tokio::sync::OnceCell;
 
 use super::command::{self, CHECKOUT, FETCH};
 use super::files::Written;
@@ -131,6 +132,8 @@ pub(super) struct Repository {
     branch: String,
     tags: bool,
     shallow: bool,
+    /// What came of it: told once, however often it is asked for.
+    got: OnceCell<Arc<Origin>>,
 }
 
 impl std::fmt::Debug for Repository {
@@ -169,12 +172,16 @@ impl Repository {
             branch: branch.to_owned(),
             tags: job.fetch_tags,
             shallow: job.shallow_clone,
+            got: OnceCell::new(),
         })
     }
 
     async fn fetch(&self) -> Result<Arc<Origin>, Fault> {
         let log = &self.setup.log;
-        let mut commands = self.commands.iter().map(|(key, command)| (*key, Some(command.clone())));
+        let mut commands = self
+            .commands
+            .iter()
+            .map(|(key, command)| (*key, Some(command.clone())));
         let mut fetched = None;
         for (key, command) in commands.by_ref() {
             match key {
@@ -196,7 +203,9 @@ impl Repository {
             .waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        waiting.then = commands.map(|(key, command)| (key.to_owned(), command)).collect();
+        waiting.then = commands
+            .map(|(key, command)| (key.to_owned(), command))
+            .collect();
         fetched.ok_or_else(|| Fault::workspace("the repository was not fetched"))
     }
 
@@ -236,7 +245,7 @@ impl Repository {
 
 impl GetOrigin for Repository {
     fn get(&self) -> Pin<Box<dyn Future<Output = Result<Arc<Origin>, Fault>> + Send + '_>> {
-        Box::pin(self.fetch())
+        Box::pin(async { self.got.get_or_try_init(|| self.fetch()).await.cloned() })
     }
 }
 
@@ -248,7 +257,8 @@ fn headers(client: &Client, job: &Job) -> Vec<(&'static str, String)> {
         ("X-Sourcegraph-Job-ID", "x-sourcegraph-job-id"),
         ("X-Sourcegraph-Executor-Name", "x-sourcegraph-executor-name"),
     ];
-    let value = |(name, key): (&'static str, &str)| Some((name, ours.get(key)?.to_str().ok()?.to_owned()));
+    let value =
+        |(name, key): (&'static str, &str)| Some((name, ours.get(key)?.to_str().ok()?.to_owned()));
     let mut headers: Vec<_> = names.into_iter().filter_map(value).collect();
     headers.push(("X-Sourcegraph-Actor-UID", "internal".to_owned()));
     headers

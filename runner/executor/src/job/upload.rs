@@ -89,7 +89,9 @@ impl Upload {
     }
 
     fn of(arguments: &[String], surroundings: &Surroundings) -> Option<Self> {
-        let [group, upload, flags @ ..] = arguments else { return None };
+        let [group, upload, flags @ ..] = arguments else {
+            return None;
+        };
         if !matches!(&**group, "code-intel" | "lsif") || upload != "upload" {
             return None;
         }
@@ -209,7 +211,9 @@ impl Upload {
         let id = id_of(&request.post(&begin, Some(index.bytes), None).await?)?;
         for part in 0..parts {
             let url = with(&[text("uploadId", &id), ("index", part.to_string())]);
-            request.post(&url, None, Some((&index, part * PART))).await?;
+            request
+                .post(&url, None, Some((&index, part * PART)))
+                .await?;
         }
         let end = with(&[text("uploadId", &id), text("done", "true")]);
         request.post(&end, None, None).await?;
@@ -273,7 +277,8 @@ impl Requests<'_> {
             }
             request = match part {
                 Some((index, from)) => {
-                    let failed = |error: io::Error| format!("reading the compressed index: {error}");
+                    let failed =
+                        |error: io::Error| format!("reading the compressed index: {error}");
                     let (body, length) = index.part(from).map_err(failed)?;
                     request.header("content-length", length).body(body)
                 }
@@ -311,7 +316,11 @@ impl Requests<'_> {
 
 async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| error.without_url().to_string())? {
+    while let Some(chunk) = answer
+        .chunk()
+        .await
+        .map_err(|error| error.without_url().to_string())?
+    {
         let room = ANSWER.saturating_sub(bytes.len());
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
@@ -331,13 +340,21 @@ struct Index {
 impl Index {
     fn read(data: &std::path::Path, path: &Below, scratch: &std::path::Path) -> io::Result<Self> {
         let mut source = files::open(data, path)?;
-        let is_scip = path.names().last().is_some_and(|name| name.ends_with(".scip"));
+        let is_scip = path
+            .names()
+            .last()
+            .is_some_and(|name| name.ends_with(".scip"));
         let mut head = Vec::new();
-        Read::by_ref(&mut source).take(HEAD).read_to_end(&mut head)?;
+        Read::by_ref(&mut source)
+            .take(HEAD)
+            .read_to_end(&mut head)?;
         source.rewind()?;
         let bytes = source.metadata()?.len();
         let mut file = tempfile::tempfile_in(scratch)?;
-        let compressed = io::copy(&mut GzEncoder::new(source, Compression::default()), &mut file)?;
+        let compressed = io::copy(
+            &mut GzEncoder::new(source, Compression::default()),
+            &mut file,
+        )?;
         Ok(Self {
             file,
             bytes,

@@ -61,7 +61,8 @@ impl Plan {
     pub(in super::super) fn of(job: &Job, checked: &Checked) -> Option<Result<Self, PlanError>> {
         let input = inline(job, INPUT)?;
         let in_repository = |path: &Below| path.is_in(&checked.repository_directory);
-        let has_own_place = !checked.repository_directory.is_root() && !checked.files.iter().any(in_repository);
+        let has_own_place =
+            !checked.repository_directory.is_root() && !checked.files.iter().any(in_repository);
         if !job.cli_steps.is_empty() || job.repository_name.is_empty() || !has_own_place {
             return None;
         }
@@ -87,7 +88,9 @@ impl Plan {
             Ok(known) => known,
             Err(error) => return Some(Err(error)),
         };
-        let environment = triples.values().flat_map(|triple| &checked.docker_steps[triple.pre].environment);
+        let environment = triples
+            .values()
+            .flat_map(|triple| &checked.docker_steps[triple.pre].environment);
         let environment = environment.map(|(name, value)| (name.clone(), value.clone()));
         Some(Ok(Self {
             environment: environment.collect(),
@@ -101,7 +104,9 @@ impl Plan {
     /// The steps that the server has decided about: they do not run, and nobody is told.
     pub(super) fn skip(&self) -> BTreeSet<usize> {
         let steps = 0..self.input.task.steps.len();
-        steps.filter(|step| !self.triples.contains_key(step)).collect()
+        steps
+            .filter(|step| !self.triples.contains_key(step))
+            .collect()
     }
 }
 
@@ -112,8 +117,15 @@ fn shape(steps: &[DockerStep]) -> Option<(Option<usize>, BTreeMap<usize, Triple>
     let mut triples = BTreeMap::new();
     for (number, three) in steps[first..].chunks(3).enumerate() {
         let [pre, run, post] = three else { return None };
-        let index: usize = pre.key.strip_prefix("step.")?.strip_suffix(".pre")?.parse().ok()?;
-        let is_next = triples.last_key_value().is_none_or(|(last, _)| *last < index);
+        let index: usize = pre
+            .key
+            .strip_prefix("step.")?
+            .strip_suffix(".pre")?
+            .parse()
+            .ok()?;
+        let is_next = triples
+            .last_key_value()
+            .is_none_or(|(last, _)| *last < index);
         let fits = pre.key == format!("step.{index}.pre")
             && run.key == format!("step.{index}.run")
             && post.key == format!("step.{index}.post")

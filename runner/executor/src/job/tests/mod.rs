@@ -69,7 +69,14 @@ struct Ended {
 
 fn git(directory: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
-        .args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"])
+        .args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@t",
+            "-c",
+            "init.defaultBranch=main",
+        ])
         .args(arguments)
         .current_dir(directory)
         .output()
@@ -82,7 +89,10 @@ impl Bench {
     async fn new() -> Self {
         // The server is a directory: git takes file URLs as it takes others.
         let directory = tempfile::tempdir().unwrap();
-        let repository = directory.path().join("server/.executors/git").join(REPOSITORY);
+        let repository = directory
+            .path()
+            .join("server/.executors/git")
+            .join(REPOSITORY);
         fs_err::create_dir_all(repository.join("sub")).unwrap();
         fs_err::write(repository.join("README"), "hi\n").unwrap();
         fs_err::write(repository.join("sub/file"), "x\n").unwrap();
@@ -194,7 +204,10 @@ impl Ended {
 
     /// The events of an entry, as operation, status and metadata.
     fn events(&self, key: &str) -> Vec<(String, String, Value)> {
-        let lines = self.out(key).lines().filter_map(|line| line.strip_prefix("stdout: "));
+        let lines = self
+            .out(key)
+            .lines()
+            .filter_map(|line| line.strip_prefix("stdout: "));
         let events = lines.map(|line| {
             let event: Value = serde_json::from_str(line).unwrap();
             let text = |name: &str| event[name].as_str().unwrap().to_owned();
@@ -231,7 +244,8 @@ fn native(mut job: Job, steps: Value, env: &[&str], without: &[usize]) -> Job {
     let env: Vec<String> = env.iter().map(|variable| (*variable).to_owned()).collect();
     job.repository_directory = "repository".to_owned();
     let input = input(&job, &steps);
-    job.files.insert("input.json".to_owned(), inline(input.to_string()));
+    job.files
+        .insert("input.json".to_owned(), inline(input.to_string()));
     let helper = |mode: &str, index: usize| DockerStep {
         key: format!("step.{index}.{mode}"),
         image: "sourcegraph/batcheshelper:5.2.0".to_owned(),
@@ -246,11 +260,14 @@ fn native(mut job: Job, steps: Value, env: &[&str], without: &[usize]) -> Job {
         let run = DockerStep {
             key: format!("step.{index}.run"),
             image: step["container"].as_str().unwrap().to_owned(),
-            commands: vec![format!("(exec ../step{index}.sh) | tee ../stdout{index}.log")],
+            commands: vec![format!(
+                "(exec ../step{index}.sh) | tee ../stdout{index}.log"
+            )],
             dir: "repository".to_owned(),
             env: Vec::new(),
         };
-        job.docker_steps.extend([helper("pre", index), run, helper("post", index)]);
+        job.docker_steps
+            .extend([helper("pre", index), run, helper("post", index)]);
     }
     job
 }
@@ -260,6 +277,8 @@ fn step(run: &str) -> Value {
 }
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    let pairs = pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+    let pairs = pairs
+        .iter()
+        .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
     pairs.collect()
 }

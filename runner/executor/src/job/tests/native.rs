@@ -13,7 +13,8 @@ async fn two_steps_are_told_as_three_entries_each() {
         "run": "echo one; echo oops >&2; echo more >> README", "container": "alpine:3", "env": {"A": "b"},
         "outputs": {"said": {"value": "${{ step.stdout }}"}},
     });
-    let second = step("echo '${{ outputs.said }}${{ join steps.modified_files \",\" }}' > new; pwd");
+    let second =
+        step("echo '${{ outputs.said }}${{ join steps.modified_files \",\" }}' > new; pwd");
     let job = native(bench.job(), json!([first, second]), &[], &[]);
     let ended = bench.run(&job).await;
     assert_eq!(ended.ending, Ending::Complete);
@@ -34,8 +35,15 @@ async fn two_steps_are_told_as_three_entries_each() {
     teardown.fs
     ");
     // Labelled as the step wrote them, not exchanged as by the original.
-    assert_eq!(ended.out("step.docker.step.0.run"), "stdout: one\nstderr: oops\n");
-    assert!(ended.out("setup.fs.extras").starts_with("Wrote input.json in "));
+    assert_eq!(
+        ended.out("step.docker.step.0.run"),
+        "stdout: one\nstderr: oops\n"
+    );
+    assert!(
+        ended
+            .out("setup.fs.extras")
+            .starts_with("Wrote input.json in ")
+    );
     let [(operation, status, metadata)] = &ended.events("step.docker.step.0.pre")[..] else {
         panic!("one event");
     };
@@ -47,7 +55,10 @@ async fn two_steps_are_told_as_three_entries_each() {
     assert_eq!(events[0].2["version"], 2);
     // From 0, and left out when it is 0.
     assert_eq!(events[0].2["step"], 1);
-    assert_eq!(ended.events("step.docker.step.0.post")[0].2.get("step"), None);
+    assert_eq!(
+        ended.events("step.docker.step.0.post")[0].2.get("step"),
+        None
+    );
 
     let last = oracle::complete(&ended.entries).unwrap();
     assert_eq!(last.step_index, 1);
@@ -60,7 +71,9 @@ async fn two_steps_are_told_as_three_entries_each() {
     let Content::Inline(input) = &job.files["input.json"].content else {
         panic!("it is inline");
     };
-    let task = exec_input::parse(str::from_utf8(input).unwrap()).unwrap().task;
+    let task = exec_input::parse(str::from_utf8(input).unwrap())
+        .unwrap()
+        .task;
     let environments = [map(&[("A", "b")]), map(&[])];
     let keys: Vec<String> = (0..2)
         .map(|step| cache_key(&task, step, &environments, &[], &BTreeMap::new()).unwrap())
@@ -73,7 +86,12 @@ async fn two_steps_are_told_as_three_entries_each() {
 #[tokio::test]
 async fn one_container_a_step_and_no_helper() {
     let bench = Bench::new().await;
-    let job = native(bench.job(), json!([step("true"), step("true"), step("true")]), &[], &[]);
+    let job = native(
+        bench.job(),
+        json!([step("true"), step("true"), step("true")]),
+        &[],
+        &[],
+    );
     assert_eq!(bench.run(&job).await.ending, Ending::Complete);
     let preparations = bench.seen.preparations.lock().unwrap().clone();
     assert_eq!(preparations.len(), 3);
@@ -87,13 +105,21 @@ async fn one_container_a_step_and_no_helper() {
 #[tokio::test]
 async fn a_failing_step_ends_the_job_and_what_was_done_before_is_kept() {
     let bench = Bench::new().await;
-    let steps = json!([step("echo a > a"), step("echo no >&2; exit 3"), step("true")]);
+    let steps = json!([
+        step("echo a > a"),
+        step("echo no >&2; exit 3"),
+        step("true")
+    ]);
     let ended = bench.run(&native(bench.job(), steps, &[], &[])).await;
     let message = "running command \"step.docker.step.1.run\": command failed with exit code 3";
     assert_eq!(ended.ending, Ending::Errored(message.to_owned()));
     let entry = ended.entry("step.docker.step.1.run");
     assert_eq!((entry.exit_code, &*entry.out), (Some(3), "stderr: no\n"));
-    assert!(ended.keys().ends_with("step.docker.step.1.run 3\nteardown.fs"));
+    assert!(
+        ended
+            .keys()
+            .ends_with("step.docker.step.1.run 3\nteardown.fs")
+    );
     assert_eq!(oracle::results(&ended.entries).len(), 1);
 }
 
@@ -111,7 +137,13 @@ async fn a_step_whose_condition_is_false_is_told_as_skipped() {
     assert_eq!(events[0].1, "PROGRESS");
     assert_eq!(events[0].2, json!({"step": 2}));
     assert!(!ended.keys().contains("step.1.run"));
-    assert_eq!(oracle::complete(&ended.entries).unwrap().changed_files.added, ["a", "c"]);
+    assert_eq!(
+        oracle::complete(&ended.entries)
+            .unwrap()
+            .changed_files
+            .added,
+        ["a", "c"]
+    );
 }
 
 #[tokio::test]
@@ -136,7 +168,10 @@ async fn a_job_without_anything_to_do_has_an_empty_result() {
         assert_eq!(ended.ending, Ending::Complete);
         let result = oracle::complete(&ended.entries).unwrap();
         assert_eq!((result.step_index, result.diff.len()), (1, 0));
-        assert!(!ended.keys().contains("setup.git"), "nothing had to be cloned");
+        assert!(
+            !ended.keys().contains("setup.git"),
+            "nothing had to be cloned"
+        );
     }
 }
 
@@ -148,40 +183,72 @@ async fn a_cached_result_is_gone_on_from() {
         "version": 2, "stdout": "said", "stderr": "", "stepIndex": 0, "diff": null,
         "outputs": {"name": "value"}, "changedFiles": {"modified": null}, "skipped": false,
     });
-    let second = step("cat a; echo '${{ previous_step.stdout }} ${{ outputs.name }} ${{ join steps.added_files \",\" }}'");
+    let second = step(
+        "cat a; echo '${{ previous_step.stdout }} ${{ outputs.name }} ${{ join steps.added_files \",\" }}'",
+    );
     let mut job = native(bench.job(), json!([step("exit 1"), second]), &[], &[0]);
-    job.files.insert("step0.json".to_owned(), inline(cached.to_string()));
+    job.files
+        .insert("step0.json".to_owned(), inline(cached.to_string()));
     job.files.insert("state.diff".to_owned(), inline(diff));
     let apply = DockerStep {
         key: "apply-diff".to_owned(),
         image: "sourcegraph/batcheshelper:5.2.0".to_owned(),
-        commands: vec!["set -e".to_owned(), "git apply -p0 ../state.diff".to_owned(), "git add --all".to_owned()],
+        commands: vec![
+            "set -e".to_owned(),
+            "git apply -p0 ../state.diff".to_owned(),
+            "git add --all".to_owned(),
+        ],
         dir: "repository".to_owned(),
         env: Vec::new(),
     };
     job.docker_steps.insert(0, apply);
     let ended = bench.run(&job).await;
     assert_eq!(ended.ending, Ending::Complete);
-    assert!(ended.keys().contains("setup.fs.extras\nstep.docker.apply-diff\nstep.docker.step.1.pre\n"));
-    assert_eq!(ended.out("step.docker.step.1.run"), "stdout: a\nstdout: said value a\n");
-    assert_eq!(oracle::complete(&ended.entries).unwrap().diff, diff.as_bytes());
+    assert!(
+        ended
+            .keys()
+            .contains("setup.fs.extras\nstep.docker.apply-diff\nstep.docker.step.1.pre\n")
+    );
+    assert_eq!(
+        ended.out("step.docker.step.1.run"),
+        "stdout: a\nstdout: said value a\n"
+    );
+    assert_eq!(
+        oracle::complete(&ended.entries).unwrap().diff,
+        diff.as_bytes()
+    );
 }
 
 #[tokio::test]
 async fn secrets_reach_the_step_and_nothing_else() {
     let bench = Bench::new().await;
     let with_secret = json!({"run": "echo token=$TOKEN; echo $TOKEN > file", "container": "alpine:3", "env": ["TOKEN", {"B": "c"}]});
-    let mut job = native(bench.job(), json!([with_secret]), &["TOKEN=s3cret-value"], &[]);
+    let mut job = native(
+        bench.job(),
+        json!([with_secret]),
+        &["TOKEN=s3cret-value"],
+        &[],
+    );
     job.redacted_values = map(&[("s3cret-value", "${{ secrets.TOKEN }}")]);
     let ended = bench.run(&job).await;
-    assert_eq!(ended.out("step.docker.step.0.run"), "stdout: token=${{ secrets.TOKEN }}\n");
+    assert_eq!(
+        ended.out("step.docker.step.0.run"),
+        "stdout: token=${{ secrets.TOKEN }}\n"
+    );
     let env = &ended.events("step.docker.step.0.pre")[0].2["env"];
     assert_eq!(*env, json!({"B": "c", "TOKEN": "${{ secrets.TOKEN }}"}));
     let everything = format!("{:?}", ended.entries);
-    assert!(!everything.contains("s3cret-value") && !everything.contains("t0ken-of"), "{everything}");
+    assert!(
+        !everything.contains("s3cret-value") && !everything.contains("t0ken-of"),
+        "{everything}"
+    );
     // The diff is the step's, byte for byte.
     let result = oracle::complete(&ended.entries).unwrap();
-    assert!(String::from_utf8(result.diff).unwrap().contains("+s3cret-value\n"));
+    assert!(
+        String::from_utf8(result.diff)
+            .unwrap()
+            .contains("+s3cret-value\n")
+    );
     assert_eq!(result.stdout, "token=${{ secrets.TOKEN }}\n");
 }
 
@@ -195,19 +262,34 @@ async fn files_are_mounted_for_every_step_and_their_times_count() {
     let mut job = native(bench.job(), json!([mounting, mounting]), &[], &[]);
     let mut file = inline("echo hi\n");
     file.modified_at = Some("2023-03-01T10:00:00Z".parse().unwrap());
-    job.files.insert("workspace-files/scripts/tool.sh".to_owned(), file.clone());
+    job.files
+        .insert("workspace-files/scripts/tool.sh".to_owned(), file.clone());
     let first = bench.run(&job).await;
     assert_eq!(first.ending, Ending::Complete);
     let preparations = bench.seen.preparations.lock().unwrap().clone();
-    let mounted = preparations.iter().flat_map(|preparation| &preparation.mounts);
-    let mounted: Vec<_> = mounted.filter(|mount| mount.target == "/tmp/tool").collect();
+    let mounted = preparations
+        .iter()
+        .flat_map(|preparation| &preparation.mounts);
+    let mounted: Vec<_> = mounted
+        .filter(|mount| mount.target == "/tmp/tool")
+        .collect();
     assert_eq!(mounted.len(), 2);
-    assert!(mounted.iter().all(|mount| mount.read_only && mount.source.ends_with("workspace-files/scripts/tool.sh")));
+    assert!(
+        mounted
+            .iter()
+            .all(|mount| mount.read_only
+                && mount.source.ends_with("workspace-files/scripts/tool.sh"))
+    );
     // The same file at the same time has the same keys.
-    let keys = |ended: &Ended| oracle::results(&ended.entries).into_keys().collect::<Vec<_>>();
+    let keys = |ended: &Ended| {
+        oracle::results(&ended.entries)
+            .into_keys()
+            .collect::<Vec<_>>()
+    };
     assert_eq!(keys(&bench.run(&job).await), keys(&first));
     file.modified_at = Some("2024-03-01T10:00:00Z".parse().unwrap());
-    job.files.insert("workspace-files/scripts/tool.sh".to_owned(), file);
+    job.files
+        .insert("workspace-files/scripts/tool.sh".to_owned(), file);
     assert_ne!(keys(&bench.run(&job).await), keys(&first));
 }
 
@@ -215,14 +297,25 @@ async fn files_are_mounted_for_every_step_and_their_times_count() {
 async fn an_image_that_cannot_be_had_fails_where_docker_run_would() {
     let bench = Bench::new().await;
     let missing = json!({"run": "true", "container": "missing", "env": {}});
-    let ended = bench.run(&native(bench.job(), json!([missing]), &[], &[])).await;
+    let ended = bench
+        .run(&native(bench.job(), json!([missing]), &[], &[]))
+        .await;
     let Ending::Errored(message) = &ended.ending else {
         panic!("{:?}", ended.ending);
     };
-    assert!(message.starts_with("running command \"step.docker.step.0.run\": failed to pull image for step 1: missing: "), "{message}");
+    assert!(
+        message.starts_with(
+            "running command \"step.docker.step.0.run\": failed to pull image for step 1: missing: "
+        ),
+        "{message}"
+    );
     assert_eq!(ended.entry("step.docker.step.0.pre").exit_code, Some(0));
     assert_eq!(ended.entry("step.docker.step.0.run").exit_code, Some(125));
-    assert!(ended.out("step.docker.step.0.run").contains("stderr: failed to pull image"));
+    assert!(
+        ended
+            .out("step.docker.step.0.run")
+            .contains("stderr: failed to pull image")
+    );
 }
 
 #[tokio::test]
@@ -232,11 +325,18 @@ async fn an_output_that_cannot_be_read_fails_after_the_step() {
         "run": "echo '{'", "container": "alpine:3", "env": {},
         "outputs": {"o": {"value": "${{ step.stdout }}", "format": "json"}},
     });
-    let ended = bench.run(&native(bench.job(), json!([wrong]), &[], &[])).await;
+    let ended = bench
+        .run(&native(bench.job(), json!([wrong]), &[], &[]))
+        .await;
     assert_eq!(ended.entry("step.docker.step.0.run").exit_code, Some(0));
     assert_eq!(ended.entry("step.docker.step.0.post").exit_code, Some(1));
-    assert!(matches!(&ended.ending, Ending::Errored(text) if text.starts_with("running command \"step.docker.step.0.post\": ")));
-    assert_eq!(oracle::complete(&ended.entries), Err("found no step results"));
+    assert!(
+        matches!(&ended.ending, Ending::Errored(text) if text.starts_with("running command \"step.docker.step.0.post\": "))
+    );
+    assert_eq!(
+        oracle::complete(&ended.entries),
+        Err("found no step results")
+    );
 }
 
 #[tokio::test]
@@ -250,11 +350,17 @@ async fn cancelling_and_running_late_end_a_job_in_different_ways() {
         Ending::Errored("job exceeded the maximum execution time of 1s".to_owned())
     );
     let entry = late.entry("step.docker.step.0.run");
-    assert_eq!((entry.exit_code, &*entry.out), (Some(-1), "stderr: the job was stopped\n"));
+    assert_eq!(
+        (entry.exit_code, &*entry.out),
+        (Some(-1), "stderr: the job was stopped\n")
+    );
     bench.context.settings.maximum_runtime = None;
     bench.cancel.cancel();
     let cancelled = bench.run(&job).await;
-    assert_eq!(cancelled.ending, Ending::Failed("the job was cancelled".to_owned()));
+    assert_eq!(
+        cancelled.ending,
+        Ending::Failed("the job was cancelled".to_owned())
+    );
     assert_eq!(oracle::results(&cancelled.entries).len(), 0);
 }
 
@@ -265,7 +371,11 @@ async fn a_repository_that_cannot_be_had_fails_in_its_entry() {
     job.repository_name = "github.com/acme/gone".to_owned();
     let ended = bench.run(&job).await;
     assert_eq!(ended.entry("setup.git.fetch").exit_code, Some(128));
-    assert!(matches!(&ended.ending, Ending::Errored(text) if text.starts_with("running command \"setup.git.fetch\": fetching ")), "{:?}", ended.ending);
+    assert!(
+        matches!(&ended.ending, Ending::Errored(text) if text.starts_with("running command \"setup.git.fetch\": fetching ")),
+        "{:?}",
+        ended.ending
+    );
     assert!(!ended.keys().contains("setup.git.checkout"));
 }
 
@@ -273,19 +383,46 @@ async fn a_repository_that_cannot_be_had_fails_in_its_entry() {
 async fn the_commands_are_the_original_s() {
     let mut bench = Bench::new().await;
     bench.context.settings.host_mount_path = Some("/on/the/host".into());
-    let mut job = native(bench.job(), json!([step("true")]), &["TOKEN=s3cret-value"], &[]);
+    let mut job = native(
+        bench.job(),
+        json!([step("true")]),
+        &["TOKEN=s3cret-value"],
+        &[],
+    );
     job.redacted_values = map(&[("s3cret-value", "${{ secrets.TOKEN }}")]);
     let ended = bench.run(&job).await;
-    let command = ended.entry("step.docker.step.0.pre").command.clone().unwrap().join(" ");
-    assert!(command.starts_with("docker run --rm -v /on/the/host/workspace-42-"), "{command}");
-    let rest = command.split_once(":/data ").unwrap().1.replace(&bench.commit, "COMMIT");
+    let command = ended
+        .entry("step.docker.step.0.pre")
+        .command
+        .clone()
+        .unwrap()
+        .join(" ");
+    assert!(
+        command.starts_with("docker run --rm -v /on/the/host/workspace-42-"),
+        "{command}"
+    );
+    let rest = command
+        .split_once(":/data ")
+        .unwrap()
+        .1
+        .replace(&bench.commit, "COMMIT");
     assert_eq!(
         rest,
         "-w /data -e TOKEN=${{ secrets.TOKEN }} --entrypoint /bin/sh sourcegraph/batcheshelper:5.2.0 \
          /data/.sourcegraph-executor/42.0_github.com_acme_app@COMMIT.sh"
     );
-    let run = ended.entry("step.docker.step.0.run").command.clone().unwrap().join(" ");
-    assert!(run.contains(" -w /data/repository --entrypoint /bin/sh alpine:3 /data/.sourcegraph-executor/42.1_"), "{run}");
+    let run = ended
+        .entry("step.docker.step.0.run")
+        .command
+        .clone()
+        .unwrap()
+        .join(" ");
+    assert!(
+        run.contains(
+            " -w /data/repository --entrypoint /bin/sh alpine:3 /data/.sourcegraph-executor/42.1_"
+        ),
+        "{run}"
+    );
     assert_eq!(ended.entry("setup.fs.extras").command, None);
     assert_eq!(ended.entry("teardown.fs").command, None);
 }
@@ -296,10 +433,53 @@ async fn a_workspace_is_kept_where_that_is_wanted() {
     bench.context.settings.keep_workspaces = true;
     let job = native(bench.job(), json!([step("echo a > a")]), &[], &[]);
     let ended = bench.run(&job).await;
-    assert!(ended.out("teardown.fs").starts_with("Preserving workspace "));
+    assert!(
+        ended
+            .out("teardown.fs")
+            .starts_with("Preserving workspace ")
+    );
     let [kept] = &bench.left()[..] else {
         panic!("one is kept");
     };
     assert!(kept.join("data/input.json").is_file());
     assert!(!kept.join("logs").exists());
+}
+
+#[tokio::test]
+async fn a_step_during_which_the_engine_is_lost_runs_again_in_the_same_entries() {
+    let bench = Bench::new().await;
+    let lost = json!({"run": "cat a; echo b > b", "container": "restarting", "env": {}});
+    let steps = json!([step("echo a > a"), lost]);
+    let ended = bench.run(&native(bench.job(), steps, &[], &[])).await;
+    assert_eq!(ended.ending, Ending::Complete, "{:?}", ended.entries);
+    let keys = ended.keys();
+    let steps = keys.split_once("setup.fs.extras\n").unwrap().1;
+    insta::assert_snapshot!(steps, @r"
+    step.docker.step.0.pre
+    step.docker.step.0.run
+    step.docker.step.0.post
+    step.docker.step.1.pre
+    step.docker.step.1.run
+    step.docker.step.1.post
+    teardown.fs
+    ");
+    assert_eq!(
+        ended.out("step.docker.step.1.run"),
+        "stderr: the container engine was lost\nstderr: running the step again\nstdout: a\n"
+    );
+    // The first step did not run again.
+    let ran = bench.seen.preparations.lock().unwrap();
+    assert_eq!(
+        ran.iter()
+            .filter(|made| made.image.name == "alpine:3")
+            .count(),
+        1
+    );
+    assert_eq!(
+        oracle::complete(&ended.entries)
+            .unwrap()
+            .changed_files
+            .added,
+        ["a", "b"]
+    );
 }

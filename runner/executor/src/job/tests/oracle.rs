@@ -31,7 +31,12 @@ pub(super) fn events(entries: &[LogEntry]) -> Vec<Value> {
     let is_looked_at = |entry: &&LogEntry| {
         entry.key.ends_with(".post") || matches!(&*entry.key, "step.src.batch-exec" | "step.src.0")
     };
-    let lines = entries.iter().filter(is_looked_at).flat_map(|entry| entry.out.lines());
+    let lines = entries
+        .iter()
+        .filter(is_looked_at)
+        .flat_map(|entry| entry.out.lines());
     let lines = lines.filter_map(|line| line.strip_prefix("stdout: "));
-    lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }

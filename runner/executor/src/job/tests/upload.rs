@@ -36,7 +36,9 @@ async fn receive(
 
 async fn served() -> (Bench, Arc<Uploads>) {
     let uploads = Arc::<Uploads>::default();
-    let router = axum::Router::new().fallback(receive).with_state(Arc::clone(&uploads));
+    let router = axum::Router::new()
+        .fallback(receive)
+        .with_state(Arc::clone(&uploads));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -69,12 +71,17 @@ fn job(bench: &Bench, file: &str, content: &[u8]) -> Job {
 #[tokio::test]
 async fn an_index_is_compressed_and_posted_without_a_container() {
     let (bench, uploads) = served().await;
-    let lsif = b"{\"label\":\"metaData\",\"toolInfo\":{\"name\":\"lsif-go\",\"version\":\"1.9\"}}\n{}\n";
+    let lsif =
+        b"{\"label\":\"metaData\",\"toolInfo\":{\"name\":\"lsif-go\",\"version\":\"1.9\"}}\n{}\n";
     uploads.troubles.lock().unwrap().push(503);
     let ended = bench.run(&job(&bench, "dump.lsif", lsif)).await;
     assert_eq!(ended.ending, Ending::Complete, "{:?}", ended.entries);
     let said = ended.out("step.docker.upload");
-    assert!(said.contains("503: no; trying again\n") && said.ends_with("stdout: uploaded dump.lsif; the server calls it 17\n"), "{said}");
+    assert!(
+        said.contains("503: no; trying again\n")
+            && said.ends_with("stdout: uploaded dump.lsif; the server calls it 17\n"),
+        "{said}"
+    );
     let requests = uploads.requests.lock().unwrap();
     let [_, (uri, headers, body)] = &requests[..] else {
         panic!("{} requests", requests.len());
@@ -82,12 +89,16 @@ async fn an_index_is_compressed_and_posted_without_a_container() {
     let commit = &bench.commit;
     assert_eq!(
         *uri,
-        format!("/sourcegraph/.executors/lsif/upload?repository=github.com%2Facme%2Fapp&commit={commit}&root=.&associatedIndexId=42&indexerName=lsif-go&indexerVersion=1.9")
+        format!(
+            "/sourcegraph/.executors/lsif/upload?repository=github.com%2Facme%2Fapp&commit={commit}&root=.&associatedIndexId=42&indexerName=lsif-go&indexerVersion=1.9"
+        )
     );
     assert_eq!(headers["authorization"], "token-executor hunter2hunter2");
     assert_eq!(headers["x-uncompressed-size"], lsif.len().to_string());
     let mut unpacked = Vec::new();
-    GzDecoder::new(&body[..]).read_to_end(&mut unpacked).unwrap();
+    GzDecoder::new(&body[..])
+        .read_to_end(&mut unpacked)
+        .unwrap();
     assert_eq!(unpacked, lsif);
     assert_eq!(bench.images(), Vec::<String>::new());
     assert!(!format!("{:?}", ended.entries).contains("hunter2"));
@@ -101,7 +112,13 @@ async fn a_scip_index_says_who_made_it() {
     let ended = bench.run(&job(&bench, "index.scip", scip)).await;
     assert_eq!(ended.ending, Ending::Complete, "{:?}", ended.entries);
     let requests = uploads.requests.lock().unwrap();
-    assert!(requests[0].0.ends_with("&indexerName=scip-go&indexerVersion=0.1"), "{}", requests[0].0);
+    assert!(
+        requests[0]
+            .0
+            .ends_with("&indexerName=scip-go&indexerVersion=0.1"),
+        "{}",
+        requests[0].0
+    );
     assert_eq!(requests[0].1["content-type"], "application/x-protobuf+scip");
 }
 
@@ -112,10 +129,18 @@ async fn what_cannot_be_uploaded_fails_the_job() {
     let refused = bench.run(&job(&bench, "dump.lsif", b"{}")).await;
     let message = "running command \"step.docker.upload\": command failed with exit code 1";
     assert_eq!(refused.ending, Ending::Errored(message.to_owned()));
-    assert!(refused.out("step.docker.upload").contains("the server does not accept the executor's secret (401)"));
+    assert!(
+        refused
+            .out("step.docker.upload")
+            .contains("the server does not accept the executor's secret (401)")
+    );
     assert_eq!(uploads.requests.lock().unwrap().len(), 1);
     let mut missing = job(&bench, "dump.lsif", b"{}");
     missing.files.clear();
     let missing = bench.run(&missing).await;
-    assert!(missing.out("step.docker.upload").contains("stderr: error: reading dump.lsif: "));
+    assert!(
+        missing
+            .out("step.docker.upload")
+            .contains("stderr: error: reading dump.lsif: ")
+    );
 }
