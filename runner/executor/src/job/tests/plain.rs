@@ -52,7 +52,7 @@ async fn steps_share_the_repository_and_what_they_write() {
     );
     let said = ended.out("step.docker.indexer");
     assert!(
-        said.starts_with("stdout: hi\nstdout: given\nstdout: first\nstdout: ?? dump\n"),
+        said.starts_with("stdout: hi\nstdout: given\nstdout: first\nstdout: ?? .sourcegraph-executor/\nstdout: ?? dump\n"),
         "{said}"
     );
     let written = ended.out("setup.fs.extras");
