@@ -16,6 +16,8 @@ mod diffs;
 mod display;
 mod documents;
 mod engine;
+mod executor;
+mod executor_faults;
 mod hostile;
 mod images;
 mod interrupt;

@@ -24,6 +24,29 @@ pub(crate) async fn load(
         return Ok(Plugins::default());
     }
     reporter.phase(Phase::LoadingPlugins);
+    let loaded = |name: &str| reporter.phase(Phase::LoadedPlugin { name });
+    load_and_tell(config, environment, host, loaded).await
+}
+
+/// The same where nobody looks on.
+pub(crate) async fn load_quietly(
+    config: &Config,
+    environment: &Environment,
+    host: &HostOpener,
+) -> Result<Plugins, Failed> {
+    if config.plugins.is_empty() {
+        return Ok(Plugins::default());
+    }
+    let loaded = |name: &str| tracing::info!(plugin = name, "plugin loaded");
+    load_and_tell(config, environment, host, loaded).await
+}
+
+async fn load_and_tell(
+    config: &Config,
+    environment: &Environment,
+    host: &HostOpener,
+    loaded: impl Fn(&str),
+) -> Result<Plugins, Failed> {
     let file = config.plugins_file.as_deref();
     let directory = file.and_then(Path::parent).unwrap_or(Path::new("."));
     let engine_environment = engines::environment_of(config, environment);
@@ -33,7 +56,6 @@ pub(crate) async fn load(
         entry.audit |= config.plugins_audit;
     }
     let value = |name: &str| environment.get(name).map(str::to_owned);
-    let loaded = |name: &str| reporter.phase(Phase::LoadedPlugin { name });
     Ok(Plugins::load(entries, &resolver, &host()?, value, loaded).await?)
 }
 

@@ -222,7 +222,7 @@ pub(crate) async fn connect(config: &Config, environment: &Environment) -> Resul
 
 /// Removes the directories of runs whose process is gone. Their containers are gone by then, or are removed by the next
 /// run that has to do with containers.
-fn sweep(state: &State) {
+pub(crate) fn sweep(state: &State) {
     match state.dead_runs() {
         Ok(dead) => {
             for run in dead {

@@ -6,6 +6,7 @@ mod batch_run;
 mod batch_validate;
 mod completions;
 mod doctor;
+mod executor;
 mod man;
 mod plugin;
 
@@ -24,6 +25,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<Exit, Fai
         Command::Batch(Batch::Validate(args)) => batch_validate::run(&args),
         Command::Batch(Batch::Render(args)) => batch_render::run(*args, config, environment).await,
         Command::Plugin(command) => plugin::run(command, config, environment).await,
+        Command::Executor { command } => executor::run(command, config, environment).await,
         Command::Doctor(args) => doctor::run(*args, config, environment).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Man { output } => man::run(output.as_deref()),

@@ -1,5 +1,6 @@
 //! Settings: defaults, then a file, then the environment, then flags. Every value knows where it came from.
 
+mod executor;
 mod file;
 mod plugins;
 mod registry;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use capstan_core::plugin::Entry;
 use capstan_engine::sandbox::BindMount;
 
+pub(crate) use self::executor::{ExecutorConfig, Problems};
 pub(crate) use self::registry::SETTINGS;
 pub(crate) use self::units::duration;
 

@@ -92,7 +92,6 @@ impl MarkStore {
             .prefix(".new-")
             .tempfile_in(&self.directory)?;
         serde_json::to_writer(&mut file, &written)?;
-        file.as_file().sync_data()?;
         file.persist(self.path(key)).map_err(|error| error.error)?;
         Ok(())
     }
