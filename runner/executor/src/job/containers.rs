@@ -267,13 +267,11 @@ async fn lay_out<S: Engines>(
     };
     let home = place.tasks().join("0");
     let mut workspace = Workspace::make_at(&context.git, home, root, &origin, layout)?;
-    match job.sparse_checkout.is_empty() {
-        true => workspace.check_out(&origin, layout).await?,
-        false => {
-            workspace
-                .check_out_sparse(&origin, &job.sparse_checkout)
-                .await?
-        }
+    if job.sparse_checkout.is_empty() {
+        workspace.check_out(&origin, layout).await?;
+    } else {
+        let patterns = &job.sparse_checkout;
+        workspace.check_out_sparse(&origin, patterns).await?;
     }
     Ok(workspace.mounts().to_vec())
 }
@@ -438,7 +436,7 @@ impl Report for Teller {
                             );
                         }
                     }
-                })
+                });
             }
             _ => {}
         }

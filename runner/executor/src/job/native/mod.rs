@@ -91,7 +91,7 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>, plan: Plan) -> End
         }
         let runner = Arc::new(runner);
         narrator.may_go_on(pauses.len() > 0);
-        let finished = runner.run(vec![task.clone()], 1, false).await;
+        let finished = Box::pin(runner.run(vec![task.clone()], 1, false)).await;
         let outcome = finished.into_iter().next().map(|finished| finished.outcome);
         let passes =
             matches!(&outcome, Some(Outcome::Failed(failure)) if ending::may_pass(failure));

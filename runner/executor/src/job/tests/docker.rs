@@ -48,7 +48,7 @@ async fn a_native_job_runs_in_containers() {
         "env": ["TOKEN"], "mount": [{"mountpoint": "/tmp/tool", "path": "tool.sh"}],
     });
     let steps = json!([first, step("cat a README"), step("exit 4")]);
-    let mut job = native(bench.job(), steps, &["TOKEN=s3cret-value"], &[]);
+    let mut job = native(bench.job(), &steps, &["TOKEN=s3cret-value"], &[]);
     job.files
         .insert("workspace-files/tool.sh".to_owned(), inline("a tool\n"));
     job.redacted_values = map(&[("s3cret-value", "${{ secrets.TOKEN }}")]);
@@ -128,7 +128,7 @@ async fn a_cancelled_job_leaves_nothing_behind() {
     let Some(bench) = docker().await else { return };
     let job = native(
         bench.job(),
-        json!([step("echo begun; sleep 600")]),
+        &json!([step("echo begun; sleep 600")]),
         &[],
         &[],
     );

@@ -275,10 +275,10 @@ fn input(job: &Job, steps: &Value) -> Value {
 }
 
 /// A native job of these steps, as a server makes it; the steps in `without` are skipped statically or have cached results.
-fn native(mut job: Job, steps: Value, env: &[&str], without: &[usize]) -> Job {
+fn native(mut job: Job, steps: &Value, env: &[&str], without: &[usize]) -> Job {
     let env: Vec<String> = env.iter().map(|variable| (*variable).to_owned()).collect();
     job.repository_directory = "repository".to_owned();
-    let input = input(&job, &steps);
+    let input = input(&job, steps);
     job.files
         .insert("input.json".to_owned(), inline(input.to_string()));
     let helper = |mode: &str, index: usize| DockerStep {

@@ -163,7 +163,7 @@ async fn a_missing_image_is_told_in_the_step() {
 #[tokio::test]
 async fn a_native_looking_job_of_another_helper_is_run_to_the_letter() {
     let bench = Bench::new().await;
-    let mut job = native(bench.job(), serde_json::json!([step("true")]), &[], &[]);
+    let mut job = native(bench.job(), &serde_json::json!([step("true")]), &[], &[]);
     job.docker_steps[0].commands = vec!["echo mine".to_owned()];
     job.docker_steps[1].commands = vec!["echo run".to_owned()];
     job.docker_steps[2].commands = vec!["echo post".to_owned()];
