@@ -131,8 +131,8 @@ fn doctor_looks_at_the_variables() {
             .run()
     };
     let good = doctor("batches").stdout();
-    let expected = format!("✓ executor: takes jobs from {}/", server.url());
-    assert!(good.contains(&expected), "{good}");
+    let expected = "✓ executor: takes jobs from http://127.0.0.1:<port>/";
+    assert!(good.contains(expected), "{good}");
     let bad = doctor("lsif").stdout();
     let expected = "✗ executor: EXECUTOR_QUEUE_NAME must be set to one of 'batches, codeintel'";
     assert!(bad.contains(expected), "{bad}");

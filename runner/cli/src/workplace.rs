@@ -212,6 +212,7 @@ fn settings(config: &Config, keep_workspaces: bool) -> Settings {
         log_limit: config.log_limit,
         diff_limit: usize::try_from(config.diff_limit).unwrap_or(usize::MAX),
         keep_workspaces,
+        ..Settings::default()
     }
 }
 

@@ -17,10 +17,20 @@ pub(crate) enum Effect {
         /// Default, as text; empty: none.
         default: &'static str,
         /// What it is.
+        #[cfg_attr(
+            not(test),
+            expect(dead_code, reason = "the documentation is checked against it")
+        )]
         about: &'static str,
     },
     /// It is accepted; there is nothing that it would change.
-    Accepted(&'static str),
+    Accepted(
+        #[cfg_attr(
+            not(test),
+            expect(dead_code, reason = "the documentation is checked against it")
+        )]
+        &'static str,
+    ),
     /// It is not supported. Who sets it to something that is not in `harmless` is told why.
     Unsupported {
         harmless: &'static [&'static str],
