@@ -226,4 +226,28 @@ pub(crate) mod tests {
         let as_user = git.as_user("config").args(["--get", "alias.x"]);
         assert_eq!(as_user.text().await.unwrap(), "!true");
     }
+
+    #[tokio::test]
+    async fn secret_settings_stand_behind_those_of_the_user_and_in_no_argument() {
+        let environment = std::env::vars_os().chain([
+            ("GIT_CONFIG_COUNT".into(), "1".into()),
+            ("GIT_CONFIG_KEY_0".into(), "x.user".into()),
+            ("GIT_CONFIG_VALUE_0".into(), "theirs".into()),
+        ]);
+        let git = Git::check(environment).await.unwrap();
+        let secret = [("x.ours".to_owned(), "t0ken".to_owned())];
+        let get = |key| {
+            git.as_user("config")
+                .secret_settings(&secret)
+                .args(["--get", key])
+        };
+        assert_eq!(get("x.user").text().await.unwrap(), "theirs");
+        assert_eq!(get("x.ours").text().await.unwrap(), "t0ken");
+        let failing = git
+            .as_user("config")
+            .secret_settings(&secret)
+            .args(["--t0ken"]);
+        let error = failing.run().await.unwrap_err().to_string();
+        assert!(error.contains("***") && !error.contains("t0ken"), "{error}");
+    }
 }

@@ -214,10 +214,26 @@ mod tests {
     #[test]
     fn git_is_shown_as_the_original_runs_it() {
         let mut job = job();
-        insta::assert_snapshot!(lines(&git(&job, "/w/repository", "http://127.0.0.1:7/github.com/acme/app")), @"");
+        insta::assert_snapshot!(lines(&git(&job, "/w/repository", "http://127.0.0.1:7/github.com/acme/app")), @r"
+        setup.git.init: git -C /w/repository init
+        setup.git.add-remote: git -C /w/repository remote add origin http://127.0.0.1:7/github.com/acme/app
+        setup.git.disable-gc: git -C /w/repository config --local gc.auto 0
+        setup.git.fetch: git -C /w/repository -c protocol.version=2 fetch --progress --no-recurse-submodules --no-tags --depth=1 origin d34db33fd34db33fd34db33fd34db33fd34db33f
+        setup.git.checkout: git -C /w/repository checkout --progress --force d34db33fd34db33fd34db33fd34db33fd34db33f
+        setup.git.set-remote: git -C /w/repository remote set-url origin github.com/acme/app
+        ");
         job.sparse_checkout = vec!["a/*".to_owned(), "b".to_owned()];
         job.fetch_tags = true;
-        insta::assert_snapshot!(lines(&git(&job, "/w", "http://h/r")), @"");
+        insta::assert_snapshot!(lines(&git(&job, "/w", "http://h/r")), @r"
+        setup.git.init: git -C /w init
+        setup.git.add-remote: git -C /w remote add origin http://h/r
+        setup.git.disable-gc: git -C /w config --local gc.auto 0
+        setup.git.fetch: git -C /w -c protocol.version=2 fetch --progress --no-recurse-submodules --tags --depth=1 --filter=blob:none origin d34db33fd34db33fd34db33fd34db33fd34db33f
+        setup.git.sparse-checkout-config: git -C /w config --local core.sparseCheckout 1
+        setup.git.sparse-checkout-set: git -C /w sparse-checkout set --no-cone -- a/* b
+        setup.git.checkout: git -C /w -c protocol.version=2 checkout --progress --force d34db33fd34db33fd34db33fd34db33fd34db33f
+        setup.git.set-remote: git -C /w remote set-url origin github.com/acme/app
+        ");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use capstan_engine::run::{
     Base, Failure, GetOrigin, Job as EngineJob, Outcome, PlainRun, Report, Reported,
 };
 use capstan_engine::sandbox::{BindMount, Stream, User};
-use capstan_engine::workspace::{Layout, Workspace};
+use capstan_engine::workspace::{Layout, Workspace, visible_git_environment};
 use serde::Deserialize;
 
 use super::command::{self, DATA, SCRIPTS};
@@ -118,7 +118,14 @@ async fn docker_steps<S: Engines>(
                 "running command {key:?}: {message}"
             )));
         }
-        let env = surroundings.environment.clone();
+        let mut env = surroundings.environment.clone();
+        // Git accepts the repository whoever owns it.
+        let repository = command::at(&checked.repository_directory);
+        let accepted = visible_git_environment(&repository);
+        if !accepted.iter().any(|(name, _)| env.contains_key(*name)) {
+            let accepted = accepted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            env.extend(accepted);
+        }
         let outcome = run
             .step(index, &surroundings.directory.to_string(), env)
             .await;
@@ -260,13 +267,11 @@ async fn lay_out<S: Engines>(
     };
     let home = place.tasks().join("0");
     let mut workspace = Workspace::make_at(&context.git, home, root, &origin, layout)?;
-    match job.sparse_checkout.is_empty() {
-        true => workspace.check_out(&origin, layout).await?,
-        false => {
-            workspace
-                .check_out_sparse(&origin, &job.sparse_checkout)
-                .await?
-        }
+    if job.sparse_checkout.is_empty() {
+        workspace.check_out(&origin, layout).await?;
+    } else {
+        let patterns = &job.sparse_checkout;
+        workspace.check_out_sparse(&origin, patterns).await?;
     }
     Ok(workspace.mounts().to_vec())
 }
@@ -431,7 +436,7 @@ impl Report for Teller {
                             );
                         }
                     }
-                })
+                });
             }
             _ => {}
         }

@@ -70,3 +70,12 @@ pub(super) fn of_fault(fault: &Fault) -> Ending {
     let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
     Ending::Errored(format!("{fault}{hint}"))
 }
+
+/// Whether the machine is to blame, and may be fit again in a moment: its engine was restarted, for example.
+pub(super) fn may_pass(failure: &Failure) -> bool {
+    let is_full = failure
+        .hint
+        .as_ref()
+        .is_some_and(|hint| hint.contains("disk"));
+    failure.cause == Cause::Environment && !is_full
+}

@@ -68,7 +68,7 @@ pub(super) async fn write_all(
                 got.map_err(|error| failed(error.to_string()))?;
             }
         }
-        finish(handle, file.modified_at).map_err(|error| failed(error.to_string()))?;
+        finish(&handle, file.modified_at).map_err(|error| failed(error.to_string()))?;
         written.push(Written {
             path: path.to_string(),
             took: begun.elapsed(),
@@ -81,7 +81,7 @@ pub(super) async fn write_all(
 pub(super) fn write(root: &Path, path: &Below, content: &[u8]) -> io::Result<()> {
     let mut file = create(root, path)?;
     file.write_all(content)?;
-    finish(file, None)
+    finish(&file, None)
 }
 
 /// Makes the directory `path` below `root`, with those above it, and opens it. A symlink on the way is an error.
@@ -157,7 +157,7 @@ fn create(root: &Path, path: &Below) -> io::Result<File> {
     directory.open_with(name, &options)
 }
 
-fn finish(file: File, modified_at: Option<Timestamp>) -> io::Result<()> {
+fn finish(file: &File, modified_at: Option<Timestamp>) -> io::Result<()> {
     // Whatever the umask is.
     file.set_permissions(Permissions::from_mode(OPEN_TO_ALL))?;
     if let Some(time) = modified_at {
@@ -169,7 +169,7 @@ fn finish(file: File, modified_at: Option<Timestamp>) -> io::Result<()> {
             last_access: time,
             last_modification: time,
         };
-        rustix::fs::futimens(&file, &times)?;
+        rustix::fs::futimens(file, &times)?;
     }
     Ok(())
 }

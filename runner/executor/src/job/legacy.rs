@@ -121,7 +121,7 @@ async fn execute<S: Engines>(
         teller: Arc::clone(teller),
     });
     let runner = Arc::new(running.runner(settings, report));
-    let finished = runner.run(vec![task.clone()], 1, false).await;
+    let finished = Box::pin(runner.run(vec![task.clone()], 1, false)).await;
     lines.flush_all();
     match finished.into_iter().next().map(|finished| finished.outcome) {
         Some(Outcome::Done { result, .. }) => {

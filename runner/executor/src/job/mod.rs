@@ -102,7 +102,7 @@ pub async fn run<S: Engines>(
     };
     let ending = tokio::select! {
         biased;
-        ending = run_until(job, context, log, &stop) => ending,
+        ending = Box::pin(run_until(job, context, log, &stop)) => ending,
         never = deadline => never,
     };
     let ending = match (ending, limit) {
@@ -178,10 +178,11 @@ struct Running<'a, S: Engines> {
 impl<S: Engines> Running<'_, S> {
     async fn run(&self) -> Ending {
         match native::Plan::of(self.job, self.checked) {
-            Some(Ok(plan)) => native::run(self, plan).await,
+            // They are large.
+            Some(Ok(plan)) => Box::pin(native::run(self, plan)).await,
             Some(Err(error)) => Ending::Errored(format!("reading the job: {error}")),
-            None if legacy::is_one(self.job) => legacy::run(self).await,
-            None => containers::run(self).await,
+            None if legacy::is_one(self.job) => Box::pin(legacy::run(self)).await,
+            None => Box::pin(containers::run(self)).await,
         }
     }
 

@@ -13,6 +13,7 @@ use capstan_engine::repository::{Origin, RemoteCache, RemoteUrl, Source, Wanted}
 use capstan_engine::run::{GetOrigin, go_duration};
 use capstan_engine::sandbox::Stream;
 use capstan_protocol::Job;
+use tokio::sync::OnceCell;
 
 use super::command::{self, CHECKOUT, FETCH};
 use super::files::Written;
@@ -131,6 +132,8 @@ pub(super) struct Repository {
     branch: String,
     tags: bool,
     shallow: bool,
+    /// What came of it: told once, however often it is asked for.
+    got: OnceCell<Arc<Origin>>,
 }
 
 impl std::fmt::Debug for Repository {
@@ -169,6 +172,7 @@ impl Repository {
             branch: branch.to_owned(),
             tags: job.fetch_tags,
             shallow: job.shallow_clone,
+            got: OnceCell::new(),
         })
     }
 
@@ -241,7 +245,7 @@ impl Repository {
 
 impl GetOrigin for Repository {
     fn get(&self) -> Pin<Box<dyn Future<Output = Result<Arc<Origin>, Fault>> + Send + '_>> {
-        Box::pin(self.fetch())
+        Box::pin(async { self.got.get_or_try_init(|| self.fetch()).await.cloned() })
     }
 }
 

@@ -505,4 +505,17 @@ mod tests {
             "{reason}"
         );
     }
+
+    #[tokio::test]
+    async fn what_was_handed_over_is_found_and_never_shown() {
+        let given = [("ghcr.io".to_owned(), "me".to_owned(), "hunter2".to_owned())];
+        let credentials = Credentials::given(given);
+        let found = credentials
+            .find(&parse("ghcr.io/acme/tool:1").unwrap())
+            .await;
+        assert_eq!(found.credential.unwrap().password.unwrap(), "hunter2");
+        let other = credentials.find(&parse("alpine").unwrap()).await;
+        assert_eq!(other.credential, None);
+        assert!(!format!("{credentials:?}").contains("hunter2"));
+    }
 }

@@ -5,8 +5,10 @@ mod narrator;
 mod plan;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use capstan_core::event::Event;
+use capstan_core::plugin::Hook;
 use capstan_core::redact::Secrets;
 use capstan_core::result::StepResult;
 use capstan_core::spec::check_mounts;
@@ -18,7 +20,15 @@ use self::narrator::Narrator;
 pub(super) use self::plan::Plan;
 use super::command;
 use super::setup::{Repository, Setup, repository_place};
-use super::{Ending, Engines, JobContext, Place, Running};
+use super::{Ending, Engines, JobContext, Place, Running, ending};
+
+/// Waits before a job goes on for which the machine was not fit.
+const PAUSES: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+];
 
 /// Directory of the files that users mount into steps.
 pub(super) const WORKSPACE_FILES: &str = "workspace-files";
@@ -44,7 +54,7 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>, plan: Plan) -> End
         (command::docker_key(&job.docker_steps[index], index), shown)
     };
     let setup = Setup::new(log, written, plan.apply.map(show));
-    let task = match task(job, &plan, context, place, &setup) {
+    let mut task = match task(job, &plan, context, place, &setup) {
         Ok(task) => task,
         Err(error) => {
             setup.done();
@@ -64,12 +74,43 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>, plan: Plan) -> End
     ));
     running.pulls.tell(&narrator);
     let in_containers = format!("{}/{}", command::DATA, checked.repository_directory);
-    let runner = Arc::new(running.runner(
-        running.settings(User::Image, &in_containers),
-        Arc::clone(&narrator) as _,
-    ));
-    let finished = runner.run(vec![task.clone()], 1, false).await;
-    let outcome = finished.into_iter().next().map(|finished| finished.outcome);
+    // The results of steps as they are told are what a later run goes on from, unless plugins have changed their diffs.
+    let mut pauses = match context.plugins.have(Hook::Diff) {
+        true => [].iter(),
+        false => PAUSES.iter(),
+    };
+    let mut attempt = 0;
+    let (runner, outcome) = loop {
+        let mut runner = running.runner(
+            running.settings(User::Image, &in_containers),
+            Arc::clone(&narrator) as _,
+        );
+        runner.workspaces = place.tasks().join(attempt.to_string());
+        if let Err(error) = fs_err::create_dir(&runner.workspaces) {
+            return Ending::Errored(format!("making the job's workspace: {error}"));
+        }
+        let runner = Arc::new(runner);
+        narrator.may_go_on(pauses.len() > 0);
+        let finished = Box::pin(runner.run(vec![task.clone()], 1, false)).await;
+        let outcome = finished.into_iter().next().map(|finished| finished.outcome);
+        let passes =
+            matches!(&outcome, Some(Outcome::Failed(failure)) if ending::may_pass(failure));
+        let (true, Some(pause)) = (passes, pauses.next()) else {
+            break (runner, outcome);
+        };
+        tracing::warn!(
+            job = job.id(),
+            "the machine failed; the job goes on in {pause:?}"
+        );
+        tokio::select! {
+            () = running.stop.cancelled() => {}
+            () = tokio::time::sleep(*pause) => {}
+        }
+        if let Some(result) = narrator.last_result() {
+            task.resume = Some(Resume { result });
+        }
+        attempt += 1;
+    };
     if let Some(Outcome::Done { result, .. }) = &outcome
         && !narrator.has_told_a_result()
     {

@@ -2,6 +2,7 @@
 //! (facts/executor-protocol.md 7.5 to 7.8).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use capstan_core::diff::Encoding;
@@ -28,7 +29,7 @@ const KILLED: i32 = -1;
 pub(super) type Commands = BTreeMap<usize, [(String, Vec<String>); 3]>;
 
 /// Which of the three entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Pre,
     Run,
@@ -43,6 +44,8 @@ pub(super) struct Narrator {
     secrets: Arc<Variables>,
     job: i64,
     pulls: PullEntries,
+    /// Whether the job is run again when the machine is to blame for a failure.
+    goes_on: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -54,7 +57,8 @@ struct State {
     lines: Lines,
     /// A result whose key is not known yet.
     unkeyed: Option<StepResult>,
-    has_told: bool,
+    /// The last result that was told.
+    last: Option<Arc<StepResult>>,
 }
 
 impl Narrator {
@@ -72,13 +76,28 @@ impl Narrator {
             secrets,
             job,
             pulls: PullEntries::new(log),
+            goes_on: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
 
     /// Whether the server has been told the result of a step.
     pub(super) fn has_told_a_result(&self) -> bool {
-        self.state().has_told
+        self.last_result().is_some()
+    }
+
+    /// The last result that the server was told.
+    pub(super) fn last_result(&self) -> Option<Arc<StepResult>> {
+        self.state().last.clone()
+    }
+
+    /// Says whether the job is run again when the machine is to blame for a failure. The entry that is open then stays so.
+    pub(super) fn may_go_on(&self, may: bool) {
+        self.goes_on.store(may, Ordering::Relaxed);
+    }
+
+    fn goes_on_after(&self, failure: &Failure) -> bool {
+        self.goes_on.load(Ordering::Relaxed) && ending::may_pass(failure)
     }
 
     /// Tells a result for which no step ran.
@@ -119,6 +138,11 @@ impl Narrator {
     }
 
     fn begin(&self, state: &mut State, step: usize, part: Part) {
+        // The step is run again.
+        let is_there = |open: &(usize, Part, Entry)| open.0 == step && open.1 >= part;
+        if state.open.as_ref().is_some_and(is_there) {
+            return;
+        }
         self.finish(state, KILLED);
         let Some(three) = self.commands.get(&step) else {
             return;
@@ -195,15 +219,25 @@ impl Narrator {
         let key = key.unwrap_or_else(|| super::not_kept(self.job, result.step_index));
         let cacheable = Event::CacheAfterStepResult {
             key,
-            value: Box::new(result),
+            value: Box::new(result.clone()),
         };
+        let result = Arc::new(result);
         Self::event(state, &cacheable);
-        state.has_told = true;
+        state.last = Some(result);
         self.finish(state, 0);
     }
 
     /// A step failed, in the entry that is open.
     fn step_failed(&self, state: &mut State, step: usize, failure: &Failure) {
+        if self.goes_on_after(failure) {
+            if let Some((_, _, entry)) = &state.open {
+                state.lines.end(entry);
+                for line in failure.message.lines().chain(["running the step again"]) {
+                    entry.line(Stream::Stderr, line.as_bytes());
+                }
+            }
+            return;
+        }
         let part = state.open.as_ref().map(|(_, part, _)| *part);
         match (part, failure.cause) {
             // The original begins the step and then cannot start its container.
@@ -252,6 +286,7 @@ impl Report for Narrator {
             }
             Reported::Preparing { step } => self.begin(state, step, Part::Pre),
             Reported::Prepared { .. } => self.pulls.end(0),
+            Reported::StepStarted { .. } if !matches!(state.open, Some((_, Part::Pre, _))) => {}
             Reported::StepStarted { step, env, .. } => {
                 self.tell_started(state, step, env);
                 self.finish(state, 0);
@@ -262,6 +297,7 @@ impl Report for Narrator {
                     state.lines.push(entry, stream, bytes);
                 }
             }
+            Reported::Ran { code: 0, .. } if matches!(state.open, Some((_, Part::Post, _))) => {}
             Reported::Ran { step, code } => {
                 self.finish(state, code);
                 if code == 0 {
@@ -274,6 +310,7 @@ impl Report for Narrator {
                 self.pulls.end(1);
                 self.step_failed(state, step, failure);
             }
+            Reported::Failed { failure } if self.goes_on_after(failure) => self.pulls.end(1),
             Reported::Failed { failure } => {
                 self.pulls.end(1);
                 self.fail(state, &failure.message, 1);

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use capstan_engine::fault::Fault;
 use capstan_engine::sandbox::{
     Chunk, Engine, Exit, Gated, Image, Inputs, Preparation, Sandbox, Stream,
 };
+use capstan_engine::workspace::GIT_OBJECTS;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 
@@ -18,6 +20,8 @@ use super::super::{Engines, Needs};
 pub(super) struct Seen {
     pub(super) preparations: Mutex<Vec<Preparation>>,
     pub(super) images: Mutex<Vec<String>>,
+    /// How often the engine was lost in the image `restarting`.
+    pub(super) faults: AtomicUsize,
 }
 
 pub(super) struct Shells(pub(super) Arc<Seen>);
@@ -41,7 +45,7 @@ impl Sandbox for ShellEngine {
             .lock()
             .unwrap()
             .push(preparation.clone());
-        Ok(Shell(preparation))
+        Ok(Shell(preparation, Arc::clone(&self.0)))
     }
 }
 
@@ -67,15 +71,26 @@ impl Engine for ShellEngine {
     }
 }
 
-pub(super) struct Shell(Preparation);
+pub(super) struct Shell(Preparation, Arc<Seen>);
 
 impl Gated for Shell {
     async fn open(&mut self, inputs: Inputs, output: mpsc::Sender<Chunk>) -> Result<Exit, Fault> {
         let failed = |error: std::io::Error| Fault::environment(error.to_string());
+        if self.0.image.name == "restarting" && self.1.faults.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err(Fault::environment("the container engine was lost"));
+        }
+        // Where a container would have them mounted.
+        let mounts = self.0.mounts.iter();
+        let objects = mounts.filter(|mount| mount.target.starts_with(GIT_OBJECTS));
+        let objects: Vec<_> = objects
+            .map(|mount| mount.source.to_str().unwrap())
+            .collect();
+        let objects = objects.join(":");
         let mut child = tokio::process::Command::new("/bin/sh")
             .args(["-c", &inputs.script])
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
+            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects)
             .envs(&self.0.env)
             .envs(&inputs.env)
             .current_dir(self.0.workspace.join(&self.0.directory))

@@ -265,7 +265,7 @@ async fn a_payload_that_wants_out_is_refused() {
     let bench = Bench::new().await;
     let before = everything(bench.directory.path());
     for (name, change, said) in CASES {
-        let mut job = native(bench.job(), json!([step("true")]), &[], &[]);
+        let mut job = native(bench.job(), &json!([step("true")]), &[], &[]);
         change(&mut job);
         let ended = bench.run(&job).await;
         let Ending::Errored(message) = &ended.ending else {
@@ -349,7 +349,7 @@ async fn a_mount_cannot_lead_out_of_the_workspace_files() {
         let mounting = json!({
             "run": "true", "container": "alpine:3", "env": {}, "mount": [{"mountpoint": "/m", "path": path}],
         });
-        let mut job = native(bench.job(), json!([mounting]), &[], &[]);
+        let mut job = native(bench.job(), &json!([mounting]), &[], &[]);
         file(&mut job, "workspace-files/a/b");
         let ended = bench.run(&job).await;
         assert!(

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::*;
 
-fn legacy(bench: &Bench, steps: Value, change: impl FnOnce(&mut Value)) -> Job {
+fn legacy(bench: &Bench, steps: &Value, change: impl FnOnce(&mut Value)) -> Job {
     let mut job = bench.job();
     job.repository_directory = "repository".to_owned();
-    let mut input = input(&job, &steps);
+    let mut input = input(&job, steps);
     change(&mut input);
     job.files
         .insert("input.json".to_owned(), inline(input.to_string()));
@@ -39,7 +39,7 @@ fn operations(ended: &Ended) -> String {
 async fn the_events_of_src_are_told_in_one_entry() {
     let bench = Bench::new().await;
     let step = json!({"run": "echo $TOKEN; echo a > a", "container": "alpine:3", "env": ["TOKEN"]});
-    let ended = bench.run(&legacy(&bench, json!([step]), |_| {})).await;
+    let ended = bench.run(&legacy(&bench, &json!([step]), |_| {})).await;
     assert_eq!(ended.ending, Ending::Complete, "{:?}", ended.entries);
     assert!(
         ended
@@ -85,7 +85,7 @@ async fn a_failing_step_fails_the_call() {
     let ended = bench
         .run(&legacy(
             &bench,
-            json!([step("echo no >&2; exit 3")]),
+            &json!([step("echo no >&2; exit 3")]),
             |_| {},
         ))
         .await;
@@ -102,7 +102,7 @@ async fn a_cached_result_is_told_again_where_nothing_is_left_to_do() {
         "version": 2, "stdout": "", "stderr": "", "stepIndex": 0, "diff": "ZGlmZg==", "outputs": {},
         "changedFiles": {"modified": null}, "skipped": false,
     });
-    let job = legacy(&bench, json!([step("exit 1")]), |input| {
+    let job = legacy(&bench, &json!([step("exit 1")]), |input| {
         input["cachedStepResultFound"] = true.into();
         input["cachedStepResult"] = cached;
     });
@@ -138,7 +138,7 @@ async fn what_is_wrong_with_the_call_is_told_as_src_does() {
         ),
         ("batch exec -x", "flag provided but not defined: -x"),
     ] {
-        let mut job = legacy(&bench, json!([step("true")]), |_| {});
+        let mut job = legacy(&bench, &json!([step("true")]), |_| {});
         job.cli_steps[0].command = flags.split(' ').map(str::to_owned).collect();
         let ended = bench.run(&job).await;
         assert!(matches!(ended.ending, Ending::Errored(_)), "{flags}");

@@ -1,5 +1,6 @@
 //! Whole jobs, over an engine of shells, a repository on disk and a log in memory.
 
+mod docker;
 mod engine;
 mod hostile;
 mod legacy;
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use self::engine::{Seen, Shells};
-use super::{Ending, JobContext, Settings, run};
+use super::{Ending, Engines, JobContext, Settings, run};
 use crate::client::{Client, ClientError, ClientSettings, Queues, Secret};
 use crate::log::{ExecutionLog, Redaction, Sink};
 use crate::metrics::Metrics;
@@ -53,12 +54,13 @@ impl Sink for Memory {
 }
 
 /// A server with one repository, which has the files `README` and `sub/file`, and an executor.
-struct Bench {
+struct Bench<S = Shells> {
     directory: tempfile::TempDir,
     commit: String,
     seen: Arc<Seen>,
-    context: JobContext<Shells>,
+    context: JobContext<S>,
     cancel: CancellationToken,
+    log: Arc<Memory>,
 }
 
 /// What came of a job.
@@ -134,9 +136,41 @@ impl Bench {
             seen,
             context,
             cancel: CancellationToken::new(),
+            log: Arc::default(),
         }
     }
 
+    /// With another engine.
+    fn with<T: Engines>(self, engines: T) -> Bench<T> {
+        let JobContext {
+            client,
+            workspaces,
+            settings,
+            git,
+            remotes,
+            plugins,
+            ..
+        } = self.context;
+        Bench {
+            directory: self.directory,
+            commit: self.commit,
+            seen: self.seen,
+            context: JobContext {
+                client,
+                workspaces,
+                settings,
+                engines,
+                git,
+                remotes,
+                plugins,
+            },
+            cancel: self.cancel,
+            log: self.log,
+        }
+    }
+}
+
+impl<S: Engines> Bench<S> {
     fn job(&self) -> Job {
         let mut job = Job {
             repository_name: REPOSITORY.to_owned(),
@@ -151,7 +185,8 @@ impl Bench {
 
     /// Runs a job, and checks what holds in every ending.
     async fn run(&self, job: &Job) -> Ended {
-        let memory = Arc::<Memory>::default();
+        let memory = Arc::clone(&self.log);
+        memory.0.lock().unwrap().clear();
         let secrets = ["hunter2hunter2", "t0ken-of-the-job"];
         let redaction = Redaction::new(&job.redacted_values, secrets).unwrap();
         let log = Arc::new(ExecutionLog::new(memory.clone() as _, redaction, metrics()));
@@ -240,10 +275,10 @@ fn input(job: &Job, steps: &Value) -> Value {
 }
 
 /// A native job of these steps, as a server makes it; the steps in `without` are skipped statically or have cached results.
-fn native(mut job: Job, steps: Value, env: &[&str], without: &[usize]) -> Job {
+fn native(mut job: Job, steps: &Value, env: &[&str], without: &[usize]) -> Job {
     let env: Vec<String> = env.iter().map(|variable| (*variable).to_owned()).collect();
     job.repository_directory = "repository".to_owned();
-    let input = input(&job, &steps);
+    let input = input(&job, steps);
     job.files
         .insert("input.json".to_owned(), inline(input.to_string()));
     let helper = |mode: &str, index: usize| DockerStep {

@@ -15,7 +15,7 @@ async fn two_steps_are_told_as_three_entries_each() {
     });
     let second =
         step("echo '${{ outputs.said }}${{ join steps.modified_files \",\" }}' > new; pwd");
-    let job = native(bench.job(), json!([first, second]), &[], &[]);
+    let job = native(bench.job(), &json!([first, second]), &[], &[]);
     let ended = bench.run(&job).await;
     assert_eq!(ended.ending, Ending::Complete);
     insta::assert_snapshot!(ended.keys(), @r"
@@ -88,7 +88,7 @@ async fn one_container_a_step_and_no_helper() {
     let bench = Bench::new().await;
     let job = native(
         bench.job(),
-        json!([step("true"), step("true"), step("true")]),
+        &json!([step("true"), step("true"), step("true")]),
         &[],
         &[],
     );
@@ -110,7 +110,7 @@ async fn a_failing_step_ends_the_job_and_what_was_done_before_is_kept() {
         step("echo no >&2; exit 3"),
         step("true")
     ]);
-    let ended = bench.run(&native(bench.job(), steps, &[], &[])).await;
+    let ended = bench.run(&native(bench.job(), &steps, &[], &[])).await;
     let message = "running command \"step.docker.step.1.run\": command failed with exit code 3";
     assert_eq!(ended.ending, Ending::Errored(message.to_owned()));
     let entry = ended.entry("step.docker.step.1.run");
@@ -130,7 +130,7 @@ async fn a_step_whose_condition_is_false_is_told_as_skipped() {
         "run": "false", "container": "alpine:3", "env": {}, "if": "${{ eq previous_step.stdout \"never\" }}",
     });
     let steps = json!([step("echo a > a"), skipped, step("echo c > c")]);
-    let ended = bench.run(&native(bench.job(), steps, &[], &[])).await;
+    let ended = bench.run(&native(bench.job(), &steps, &[], &[])).await;
     assert_eq!(ended.ending, Ending::Complete);
     let events = ended.events("step.docker.step.1.pre");
     assert_eq!(events[0].0, "TASK_STEP_SKIPPED");
@@ -151,7 +151,7 @@ async fn what_the_server_skips_is_not_told_and_does_not_run() {
     let bench = Bench::new().await;
     // The spec alone would run it.
     let steps = json!([step("echo a > a"), step("exit 1"), step("echo c > c")]);
-    let ended = bench.run(&native(bench.job(), steps, &[], &[1])).await;
+    let ended = bench.run(&native(bench.job(), &steps, &[], &[1])).await;
     assert_eq!(ended.ending, Ending::Complete);
     assert!(!ended.keys().contains("step.1."));
     assert_eq!(oracle::complete(&ended.entries).unwrap().step_index, 2);
@@ -164,7 +164,7 @@ async fn a_job_without_anything_to_do_has_an_empty_result() {
     // Decided here, and decided by the server.
     for without in [&[][..], &[0, 1]] {
         let steps = json!([never, never]);
-        let ended = bench.run(&native(bench.job(), steps, &[], without)).await;
+        let ended = bench.run(&native(bench.job(), &steps, &[], without)).await;
         assert_eq!(ended.ending, Ending::Complete);
         let result = oracle::complete(&ended.entries).unwrap();
         assert_eq!((result.step_index, result.diff.len()), (1, 0));
@@ -186,7 +186,7 @@ async fn a_cached_result_is_gone_on_from() {
     let second = step(
         "cat a; echo '${{ previous_step.stdout }} ${{ outputs.name }} ${{ join steps.added_files \",\" }}'",
     );
-    let mut job = native(bench.job(), json!([step("exit 1"), second]), &[], &[0]);
+    let mut job = native(bench.job(), &json!([step("exit 1"), second]), &[], &[0]);
     job.files
         .insert("step0.json".to_owned(), inline(cached.to_string()));
     job.files.insert("state.diff".to_owned(), inline(diff));
@@ -225,7 +225,7 @@ async fn secrets_reach_the_step_and_nothing_else() {
     let with_secret = json!({"run": "echo token=$TOKEN; echo $TOKEN > file", "container": "alpine:3", "env": ["TOKEN", {"B": "c"}]});
     let mut job = native(
         bench.job(),
-        json!([with_secret]),
+        &json!([with_secret]),
         &["TOKEN=s3cret-value"],
         &[],
     );
@@ -259,7 +259,7 @@ async fn files_are_mounted_for_every_step_and_their_times_count() {
         "run": "true", "container": "alpine:3", "env": {},
         "mount": [{"mountpoint": "/tmp/tool", "path": "./scripts/tool.sh"}],
     });
-    let mut job = native(bench.job(), json!([mounting, mounting]), &[], &[]);
+    let mut job = native(bench.job(), &json!([mounting, mounting]), &[], &[]);
     let mut file = inline("echo hi\n");
     file.modified_at = Some("2023-03-01T10:00:00Z".parse().unwrap());
     job.files
@@ -298,7 +298,7 @@ async fn an_image_that_cannot_be_had_fails_where_docker_run_would() {
     let bench = Bench::new().await;
     let missing = json!({"run": "true", "container": "missing", "env": {}});
     let ended = bench
-        .run(&native(bench.job(), json!([missing]), &[], &[]))
+        .run(&native(bench.job(), &json!([missing]), &[], &[]))
         .await;
     let Ending::Errored(message) = &ended.ending else {
         panic!("{:?}", ended.ending);
@@ -326,7 +326,7 @@ async fn an_output_that_cannot_be_read_fails_after_the_step() {
         "outputs": {"o": {"value": "${{ step.stdout }}", "format": "json"}},
     });
     let ended = bench
-        .run(&native(bench.job(), json!([wrong]), &[], &[]))
+        .run(&native(bench.job(), &json!([wrong]), &[], &[]))
         .await;
     assert_eq!(ended.entry("step.docker.step.0.run").exit_code, Some(0));
     assert_eq!(ended.entry("step.docker.step.0.post").exit_code, Some(1));
@@ -342,7 +342,7 @@ async fn an_output_that_cannot_be_read_fails_after_the_step() {
 #[tokio::test]
 async fn cancelling_and_running_late_end_a_job_in_different_ways() {
     let mut bench = Bench::new().await;
-    let job = native(bench.job(), json!([step("sleep 600")]), &[], &[]);
+    let job = native(bench.job(), &json!([step("sleep 600")]), &[], &[]);
     bench.context.settings.maximum_runtime = Some(std::time::Duration::from_secs(1));
     let late = bench.run(&job).await;
     assert_eq!(
@@ -367,7 +367,7 @@ async fn cancelling_and_running_late_end_a_job_in_different_ways() {
 #[tokio::test]
 async fn a_repository_that_cannot_be_had_fails_in_its_entry() {
     let bench = Bench::new().await;
-    let mut job = native(bench.job(), json!([step("true")]), &[], &[]);
+    let mut job = native(bench.job(), &json!([step("true")]), &[], &[]);
     job.repository_name = "github.com/acme/gone".to_owned();
     let ended = bench.run(&job).await;
     assert_eq!(ended.entry("setup.git.fetch").exit_code, Some(128));
@@ -385,7 +385,7 @@ async fn the_commands_are_the_original_s() {
     bench.context.settings.host_mount_path = Some("/on/the/host".into());
     let mut job = native(
         bench.job(),
-        json!([step("true")]),
+        &json!([step("true")]),
         &["TOKEN=s3cret-value"],
         &[],
     );
@@ -431,7 +431,7 @@ async fn the_commands_are_the_original_s() {
 async fn a_workspace_is_kept_where_that_is_wanted() {
     let mut bench = Bench::new().await;
     bench.context.settings.keep_workspaces = true;
-    let job = native(bench.job(), json!([step("echo a > a")]), &[], &[]);
+    let job = native(bench.job(), &json!([step("echo a > a")]), &[], &[]);
     let ended = bench.run(&job).await;
     assert!(
         ended
@@ -443,4 +443,43 @@ async fn a_workspace_is_kept_where_that_is_wanted() {
     };
     assert!(kept.join("data/input.json").is_file());
     assert!(!kept.join("logs").exists());
+}
+
+#[tokio::test]
+async fn a_step_during_which_the_engine_is_lost_runs_again_in_the_same_entries() {
+    let bench = Bench::new().await;
+    let lost = json!({"run": "cat a; echo b > b", "container": "restarting", "env": {}});
+    let steps = json!([step("echo a > a"), lost]);
+    let ended = bench.run(&native(bench.job(), &steps, &[], &[])).await;
+    assert_eq!(ended.ending, Ending::Complete, "{:?}", ended.entries);
+    let keys = ended.keys();
+    let steps = keys.split_once("setup.fs.extras\n").unwrap().1;
+    insta::assert_snapshot!(steps, @r"
+    step.docker.step.0.pre
+    step.docker.step.0.run
+    step.docker.step.0.post
+    step.docker.step.1.pre
+    step.docker.step.1.run
+    step.docker.step.1.post
+    teardown.fs
+    ");
+    assert_eq!(
+        ended.out("step.docker.step.1.run"),
+        "stderr: the container engine was lost\nstderr: running the step again\nstdout: a\n"
+    );
+    // The first step did not run again.
+    let ran = bench.seen.preparations.lock().unwrap();
+    assert_eq!(
+        ran.iter()
+            .filter(|made| made.image.name == "alpine:3")
+            .count(),
+        1
+    );
+    assert_eq!(
+        oracle::complete(&ended.entries)
+            .unwrap()
+            .changed_files
+            .added,
+        ["a", "b"]
+    );
 }

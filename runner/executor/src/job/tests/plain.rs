@@ -50,10 +50,10 @@ async fn steps_share_the_repository_and_what_they_write() {
         said.starts_with("stdout: 4\n") && said.contains("stderr: + false\n"),
         "{said}"
     );
+    let said = ended.out("step.docker.indexer");
     assert!(
-        ended
-            .out("step.docker.indexer")
-            .starts_with("stdout: hi\nstdout: given\n")
+        said.starts_with("stdout: hi\nstdout: given\nstdout: first\nstdout: ?? .sourcegraph-executor/\nstdout: ?? dump\n"),
+        "{said}"
     );
     let written = ended.out("setup.fs.extras");
     assert!(written.contains("Wrote extra/file in "), "{written}");
@@ -163,7 +163,7 @@ async fn a_missing_image_is_told_in_the_step() {
 #[tokio::test]
 async fn a_native_looking_job_of_another_helper_is_run_to_the_letter() {
     let bench = Bench::new().await;
-    let mut job = native(bench.job(), serde_json::json!([step("true")]), &[], &[]);
+    let mut job = native(bench.job(), &serde_json::json!([step("true")]), &[], &[]);
     job.docker_steps[0].commands = vec!["echo mine".to_owned()];
     job.docker_steps[1].commands = vec!["echo run".to_owned()];
     job.docker_steps[2].commands = vec!["echo post".to_owned()];
