@@ -161,6 +161,10 @@ fn queue_ids(value: Value) -> Result<(String, Vec<i64>), DecodeError> {
     Ok((fields.text("queueName")?, fields.list("jobIds", id)?))
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "as readers of elements are called"
+)]
 fn id(value: Value) -> Result<i64, DecodeError> {
     fields::integer(&value).ok_or_else(|| DecodeError::kind("", "a whole number"))
 }

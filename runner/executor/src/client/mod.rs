@@ -214,7 +214,7 @@ impl Client {
             .await
             .map_err(|trouble| match trouble {
                 Trouble::Failed(mut error) => {
-                    error.message = self.hide(error.message, call.caller);
+                    error.message = self.hide(&error.message, call.caller);
                     error
                 }
                 Trouble::Status { status, text } => {
@@ -230,7 +230,7 @@ impl Client {
                         message = format!("{message}: {text}");
                     }
                     ClientError {
-                        message: self.hide(message, call.caller),
+                        message: self.hide(&message, call.caller),
                         cause,
                     }
                 }
@@ -238,7 +238,7 @@ impl Client {
     }
 
     /// What a server says may hold what it was sent.
-    fn hide(&self, text: String, caller: Caller<'_>) -> String {
+    fn hide(&self, text: &str, caller: Caller<'_>) -> String {
         let token = match caller {
             Caller::Job(job) => &*job.token,
             Caller::Executor | Caller::Former { .. } => "",
@@ -246,7 +246,7 @@ impl Client {
         [self.settings.secret.reveal(), token]
             .into_iter()
             .filter(|secret| !secret.is_empty() && text.contains(secret))
-            .fold(text.clone(), |text, secret| {
+            .fold(text.to_owned(), |text, secret| {
                 text.replace(secret, "********")
             })
     }

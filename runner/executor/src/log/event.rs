@@ -54,7 +54,9 @@ fn rewrite(json: &str, redaction: &Redaction) -> Option<String> {
         match mark {
             "{" => levels.push(Level::Object { key_is_next: true }),
             "[" => levels.push(Level::Array),
-            "}" | "]" => drop(levels.pop()?),
+            "}" | "]" => {
+                levels.pop()?;
+            }
             _ => {
                 if let Some(Level::Object { key_is_next }) = levels.last_mut() {
                     *key_is_next = mark == ",";

@@ -47,7 +47,7 @@ impl Shared {
         self.1.elapsed().as_secs()
     }
 
-    fn event(&self, what: String) {
+    fn event(&self, what: &str) {
         let second = self.second();
         self.lock().events.push(format!("{second}: {what}"));
     }
@@ -129,7 +129,7 @@ impl Queue for Shared {
         match trouble_now {
             Some(cause) => Err(trouble(cause)),
             None => {
-                self.event(format!("mark {} {outcome:?}", job.id));
+                self.event(&format!("mark {} {outcome:?}", job.id));
                 Ok(())
             }
         }
@@ -137,7 +137,7 @@ impl Queue for Shared {
 
     async fn mark_of_former(&self, queue: &str, mark: &Mark) -> Result<(), ClientError> {
         let (name, id) = (&mark.executor_name, mark.job_id);
-        self.event(format!("mark of {name} {queue} {id} {:?}", mark.outcome));
+        self.event(&format!("mark of {name} {queue} {id} {:?}", mark.outcome));
         Ok(())
     }
 
@@ -159,13 +159,13 @@ struct Log(Shared, i64);
 impl Sink for Log {
     fn add<'a>(&'a self, entry: &LogEntry) -> BoxFuture<'a, Result<i64, ClientError>> {
         self.0
-            .event(format!("log {} {}", self.1, entry.out.trim_end()));
+            .event(&format!("log {} {}", self.1, entry.out.trim_end()));
         async { Ok(1) }.boxed()
     }
 
     fn update<'a>(&'a self, _: i64, entry: &LogEntry) -> BoxFuture<'a, Result<(), ClientError>> {
         self.0
-            .event(format!("log {} {}", self.1, entry.out.trim_end()));
+            .event(&format!("log {} {}", self.1, entry.out.trim_end()));
         async { Ok(()) }.boxed()
     }
 }
@@ -180,13 +180,13 @@ impl Work for Acting {
         log: Arc<ExecutionLog>,
         cancel: CancellationToken,
     ) -> Ending {
-        self.0.event(format!("start {}", job.id()));
+        self.0.event(&format!("start {}", job.id()));
         let work = self.0.lock().work.get(&job.id()).cloned();
         let (lasts, ending) = work.unwrap_or((1_000_000, Ending::Complete));
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(lasts)) => {}
             () = cancel.cancelled() => {
-                self.0.event(format!("stopped {}", job.id()));
+                self.0.event(&format!("stopped {}", job.id()));
                 return Ending::Failed("stopped".to_owned());
             }
         }
