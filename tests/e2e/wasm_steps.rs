@@ -85,7 +85,10 @@ impl Bench {
         let mut text = String::new();
         for file in self.world.files(last) {
             for line in self.world.read(last.join(file)).lines() {
-                if let Some((_, printed)) = line.split_once(" | ") {
+                // A time, the stream, and what was printed.
+                let line = line.split_once(' ').map_or("", |(_, line)| line);
+                let printed = ["stdout | ", "stderr | "].map(|stream| line.strip_prefix(stream));
+                if let Some(printed) = printed.into_iter().flatten().next() {
                     text += printed;
                     text.push('\n');
                 }
@@ -144,8 +147,45 @@ fn a_component_changes_files_without_any_container_engine() {
     ];
     let output = bench.tool(&runs).run();
     output.assert_code(0);
-    insta::assert_snapshot!(output, @"");
-    insta::assert_snapshot!(bench.diff(), @"");
+    insta::assert_snapshot!(output, @"
+    --- stderr
+    1 workspace in 1 repository
+    [widgets] preparing the workspace
+    [widgets] step 1/2: replace colour color README.md src/a.txt
+    [widgets] step 2/2: write /work/new 'two words'
+    [widgets] done
+    widgets: branch test
+      README.md | 2 +-
+      new       | 1 +
+      src/a.txt | 2 +-
+      3 files changed, 3 insertions(+), 2 deletions(-)
+    wrote out/changesets.json
+    1 workspace: 1 done; 1 changeset; <time>
+    --- exit 0
+    ");
+    insta::assert_snapshot!(bench.diff(), @"
+    diff --git README.md README.md
+    index 35bed92..e5eda16 100644
+    --- README.md
+    +++ README.md
+    @@ -1 +1 @@
+    -the colour
+    +the color
+    diff --git new new
+    new file mode 100644
+    index 0000000..e44def7
+    --- /dev/null
+    +++ new
+    @@ -0,0 +1 @@
+    +two words
+    diff --git src/a.txt src/a.txt
+    index b0d95fa..9821353 100644
+    --- src/a.txt
+    +++ src/a.txt
+    @@ -1 +1 @@
+    -colour
+    +color
+    ");
 }
 
 #[test]
@@ -162,7 +202,12 @@ fn the_first_line_are_arguments_and_the_rest_is_input() {
   - container: wasm://./tool.wasm
     run: ""
 "#;
-    insta::assert_snapshot!(bench.printed(bench.yaml(steps)), @"");
+    insta::assert_snapshot!(bench.printed(bench.yaml(steps)), @r#"
+    ["tool", "show", "widgets x", "a\"b", "*"]
+    [("EMPTY", ""), ("GREETING", "hello widgets")]
+    "line one | not a pipe\n  main\n"
+    nothing to do
+    "#);
 }
 
 #[test]
@@ -190,7 +235,21 @@ fn a_step_sees_its_files_and_mounts_and_a_private_directory() {
   - container: wasm://./tool.wasm
     run: list /work /tmp .
 "#;
-    insta::assert_snapshot!(bench.printed(bench.yaml(steps)), @"");
+    insta::assert_snapshot!(bench.printed(bench.yaml(steps)), @"
+    a of widgets
+    b
+    shared
+    single
+    hi
+    inner
+    /shared/data.txt: permission denied
+    /etc/tool/b: permission denied
+    /tmp/kept: written
+    /tmp/kept: entity not found
+    /work: .git README.md sub
+    /tmp: 
+    .: .git README.md sub
+    ");
     assert_eq!(bench.world.read("shared/data.txt"), "shared\n");
     assert_eq!(bench.diff(), "");
 }
@@ -203,7 +262,10 @@ fn what_cannot_be_shown_to_a_component_is_told() {
     files: {/work/config: "x"}
     run: cat config
 "#;
-    insta::assert_snapshot!(failed(&bench.yaml(steps).run(), 1), @"");
+    insta::assert_snapshot!(failed(&bench.yaml(steps).run(), 1), @"
+    ✗ widgets: step 1 failed
+      running widgets step 1: /work/config is in /work, which a WebAssembly step sees as the workspace is; put it elsewhere, for example below /tmp
+    ");
 }
 
 #[test]
@@ -234,13 +296,9 @@ fn a_step_starts_in_the_directory_of_its_workspace() {
         .env("DOCKER_HOST", NOWHERE)
         .run();
     output.assert_code(0);
-    let changesets = bench.world.changesets("out");
-    let diffs: Vec<_> = changesets
-        .iter()
-        .map(|changeset| changeset["commits"][0]["diff"].as_str().unwrap_or_default())
-        .collect();
-    assert_says(diffs[0], &["+++ a/here", "+a\n"]);
-    assert_says(diffs[1], &["+++ b/c/here", "+b/c\n"]);
+    let patch = |name: &str| bench.world.read(format!("out/widgets/{name}.patch"));
+    assert_says(&patch("test-a"), &["+++ a/here", "+a\n"]);
+    assert_says(&patch("test-b-c"), &["+++ b/c/here", "+b/c\n"]);
 }
 
 #[test]
@@ -260,7 +318,15 @@ fn outputs_and_conditions_work_as_for_containers() {
       write said '${{ len outputs.said }} bytes from ${{ repository.name }}'
 "#;
     bench.yaml(steps).run().assert_code(0);
-    insta::assert_snapshot!(bench.diff(), @"");
+    insta::assert_snapshot!(bench.diff(), @"
+    diff --git said said
+    new file mode 100644
+    index 0000000..c346f30
+    --- /dev/null
+    +++ said
+    @@ -0,0 +1 @@
+    +23 bytes from widgets
+    ");
 }
 
 #[test]
@@ -296,7 +362,10 @@ fn every_way_to_end_is_told() {
 fn an_endless_loop_ends_with_the_time_limit() {
     let bench = Bench::new();
     let output = bench.tool(&["loop"]).args(["--step-timeout", "1s"]).run();
-    insta::assert_snapshot!(failed(&output, 1), @"");
+    insta::assert_snapshot!(failed(&output, 1), @"
+    ✗ widgets: step 1 failed
+      Timeout reached. Execution took longer than <time>.
+    ");
 }
 
 #[test]
@@ -347,7 +416,19 @@ fn a_component_reaches_nothing_else() {
         "write passwd x",
         "write up x",
     ]);
-    insta::assert_snapshot!(bench.printed(command.env("SECRET", "secret")).replace(&*bench.world.root().to_string_lossy(), "$WORLD"), @"");
+    insta::assert_snapshot!(bench.printed(command.env("SECRET", "secret")).replace(&*bench.world.root().to_string_lossy(), "$WORLD"), @"
+    passwd: permission denied
+    up: permission denied
+    /etc/passwd: entity not found
+    ../../etc/passwd: permission denied
+    /work/../etc/passwd: permission denied
+    /proc/self/environ: entity not found
+    $WORLD/work/outside: entity not found
+    $WORLD/work/outside: entity not found
+    ../x: permission denied
+    passwd: permission denied
+    up: permission denied
+    ");
     assert_eq!(
         fs::read_to_string(&outside).expect("it is there"),
         "secret\n"
@@ -403,6 +484,7 @@ fn a_run_resumes_after_a_component() {
 fn what_is_no_component_is_told() {
     let bench = Bench::new();
     bench.world.write("text.wasm", "not wasm");
+    bench.world.write("../outside.wasm", tool());
     let text = [
         "./gone.wasm",
         "./text.wasm",
@@ -415,7 +497,25 @@ fn what_is_no_component_is_told() {
         failed(&bench.yaml(&steps).run(), 1)
     })
     .join("\n\n");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+    ✗ widgets: step 1 failed
+      failed to load component for step 1: wasm://./gone.wasm: ./gone.wasm: No such file or directory (os error 2)
+    hint: relative paths start at the batch spec's directory, $WORLD/work
+
+    ✗ widgets: step 1 failed
+      failed to load component for step 1: wasm://./text.wasm: it is not WebAssembly
+
+    ✗ widgets: step 1 failed
+      failed to load component for step 1: wasm://../outside.wasm: ../outside.wasm is not in the directory of the batch spec, $WORLD/work
+    hint: copy the component into the directory of the batch spec, or below it
+
+    ✗ widgets: step 1 failed
+      failed to load component for step 1: wasm://./widgets: ./widgets is no file
+
+    ✗ widgets: step 1 failed
+      failed to load component for step 1: wasm://ghcr.io/acme/fix:1: oci://ghcr.io/acme/fix:1 is not locked: $WORLD/work/capstan.lock does not say which bytes it stands for
+    hint: look at it and lock it with `capstan plugin pull oci://ghcr.io/acme/fix:1`
+    ");
 }
 
 #[test]
@@ -433,7 +533,20 @@ fn bad_texts_are_found_before_anything_runs() {
         .world
         .capstan(["batch", "validate", "spec.yaml"])
         .run();
-    insta::assert_snapshot!(output, @"");
+    insta::assert_snapshot!(output, @"
+    --- stderr
+    error: the batch spec is not valid (2 problems):
+
+    spec.yaml:6:16: steps.0.container: wasm://tool.wasm names no registry: for a file beside the batch spec write wasm://./tool.wasm, else put the registry in front
+      6 |   - container: wasm://tool.wasm
+        |                ^^^^^^^^^^^^^^^^
+      hint: a component is ./a/file, https://an/address, or a/reference in a registry
+    spec.yaml:10:7: steps.1.run: the first line of run are the component's arguments: column 15: there is no shell in a WebAssembly step, so '|' has no meaning: put it in single quotes to pass it on as it is
+      10 |       cat README.md | wc -l
+         |       ^^^^^^^^^^^^^^^^^^^^^
+      hint: for a shell script, use an image with a shell
+    --- exit 2
+    ");
 }
 
 #[test]
@@ -455,7 +568,23 @@ fn render_shows_arguments_and_input() {
         .world
         .capstan(["batch", "render", "-f", "spec.yaml", "widgets"])
         .run();
-    insta::assert_snapshot!(output, @"");
+    insta::assert_snapshot!(output, @r#"
+    --- stdout
+    widgets
+      step 1
+        container: wasm://./tool.wasm
+        arguments: ["show","two words","widgets"]
+        standard input:
+          all of
+          this
+      step 2
+        container: wasm://./tool.wasm
+        run: x ${{ previous_step.stdout }} (rendered when earlier steps have run)
+      step 3
+        container: wasm://./tool.wasm
+        run: the first line of run are the component's arguments: column 13: there is no shell in a WebAssembly step, so '|' has no meaning: put it in single quotes to pass it on as it is (error)
+    --- exit 2
+    "#);
     let json = bench
         .world
         .capstan(["batch", "render", "--json", "-f", "spec.yaml", "widgets"])
@@ -485,7 +614,25 @@ fn containers_and_components_share_a_workspace() {
     run: stat -c %u new >> made/a; cat new
 "#;
     scene.yaml(steps).run().assert_code(0);
-    insta::assert_snapshot!(scene.diff(), @"");
+    insta::assert_snapshot!(scene.diff(), @"
+    diff --git made/a made/a
+    new file mode 100644
+    index 0000000..82b6055
+    --- /dev/null
+    +++ made/a
+    @@ -0,0 +1,4 @@
+    +1
+    +2
+    +3
+    +0
+    diff --git new new
+    new file mode 100644
+    index 0000000..8b57a82
+    --- /dev/null
+    +++ new
+    @@ -0,0 +1 @@
+    +from a component
+    ");
 }
 
 #[test]
@@ -504,7 +651,24 @@ fn a_runner_that_is_not_root_works_with_both() {
 "#;
     let command = scene.yaml(steps);
     as_ordinary_user(&scene, command).run().assert_code(0);
-    insta::assert_snapshot!(scene.diff(), @"");
+    insta::assert_snapshot!(scene.diff(), @"
+    diff --git made/a made/a
+    new file mode 100644
+    index 0000000..01e79c3
+    --- /dev/null
+    +++ made/a
+    @@ -0,0 +1,3 @@
+    +1
+    +2
+    +3
+    diff --git made/b made/b
+    new file mode 100644
+    index 0000000..b8626c4
+    --- /dev/null
+    +++ made/b
+    @@ -0,0 +1 @@
+    +4
+    ");
 }
 
 /// Opening one waits in the kernel for its other end, where no time limit reaches.
@@ -518,7 +682,9 @@ fn a_pipe_left_by_a_container_does_not_block_a_component() {
   - container: wasm://./tool.wasm
     run: cat deep/er/pipe
 "#;
-    insta::assert_snapshot!(failed(&scene.yaml(steps).run(), 1), @"");
+    let output = scene.yaml(steps).args(["--format", "json"]).run();
+    output.assert_code(0);
+    assert_says(&output.stdout(), &["deep/er/pipe: permission denied"]);
 }
 
 #[test]
@@ -532,21 +698,23 @@ fn a_directory_replaced_by_a_link_is_not_left() {
     run: list .
 workspaces: [{rootAtLocationOf: package.json}]
 "#;
-    insta::assert_snapshot!(failed(&scene.yaml(steps).run(), 1), @"");
+    let said = failed(&scene.yaml(steps).run(), 1);
+    let expected =
+        ["running widgets:sub step 2: wasm://./tool.wasm failed: showing the directory "];
+    assert_says(&said, &expected);
 }
 
 #[test]
 fn an_engine_is_needed_as_soon_as_there_is_a_container() {
     let bench = Bench::new();
-    let steps = "  - container: wasm://./tool.wasm\n    run: exit 0\n  - container: alpine:3\n    run: true\n";
+    let steps = "  - container: wasm://./tool.wasm\n    run: exit 0\n  - container: alpine:3\n    run: 'true'\n";
     let output = bench.yaml(steps).run();
     output.assert_code(3);
     assert_says(&output.stderr(), &["error: no container engine answers"]);
-    // What turns out to be a component, or to be skipped, does not need it.
+    // What a template makes may be an image, so an engine has to be there.
     let steps =
         "  - container: ${{ replace \"wasm://./teel.wasm\" \"ee\" \"oo\" }}\n    run: write a 1\n";
-    let output = bench.yaml(steps).run();
-    output.assert_code(3);
+    bench.yaml(steps).run().assert_code(3);
 }
 
 #[test]
@@ -579,6 +747,29 @@ fn the_example_works() {
         ])
         .run()
         .assert_code(0);
-    insta::assert_snapshot!(world.read("out/widgets/spdx-headers.patch"), @"");
+    insta::assert_snapshot!(world.read("out/widgets/spdx-headers.patch"), @"
+    diff --git LICENCE-REPORT LICENCE-REPORT
+    new file mode 100644
+    index 0000000..c17becb
+    --- /dev/null
+    +++ LICENCE-REPORT
+    @@ -0,0 +1 @@
+    +2 files have a licence line now
+    diff --git run.sh run.sh
+    index af3a4e4..95db15a 100644
+    --- run.sh
+    +++ run.sh
+    @@ -1,2 +1,3 @@
+     #!/bin/sh
+    +# SPDX-License-Identifier: Apache-2.0
+     true
+    diff --git src/main.rs src/main.rs
+    index f328e4d..4695fd6 100644
+    --- src/main.rs
+    +++ src/main.rs
+    @@ -1 +1,2 @@
+    +// SPDX-License-Identifier: Apache-2.0
+     fn main() {}
+    ");
     engine.assert_nothing_left(&world);
 }

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+/// Components that were made: by source and flags.
+type Made = Mutex<HashMap<(PathBuf, Vec<String>), PathBuf>>;
+
 /// The component that a program, a path in the repository, compiles to. Compiled once per run of a test program, with `flags` for
 /// the compiler besides.
 pub fn component(source: impl AsRef<Path>, flags: &[&str]) -> PathBuf {
-    static MADE: OnceLock<Mutex<HashMap<(PathBuf, Vec<String>), PathBuf>>> = OnceLock::new();
+    static MADE: OnceLock<Made> = OnceLock::new();
     let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(source);
     let key = (
         source,

@@ -4,7 +4,8 @@
 //! user's configuration is seen. It makes [`Repository`]s whose commit ids never change, and
 //! [`Capstan`] commands with a cleared environment. What a command did is an [`Output`]; its
 //! texts come normalised, so that they can be compared with inline snapshots. [`Engine`] looks at what
-//! was left behind in the container engine. A [`Sourcegraph`] is what executors take jobs from. [`component`] makes components for steps in WebAssembly.
+//! was left behind in the container engine. A [`Sourcegraph`] is what executors take jobs from. [`component`] makes components for steps in
+//! WebAssembly, [`guest`] plugins; [`official_plugin`] and its neighbours find those that are there.
 //!
 //! ```no_run
 //! use capstan_tests::{Engine, World};
@@ -25,8 +26,10 @@ mod binary;
 mod command;
 mod component;
 mod engine;
+mod guest;
 mod normalise;
 mod output;
+mod plugin;
 mod privilege;
 mod registry;
 mod repository;
@@ -37,9 +40,11 @@ mod world;
 pub use command::Capstan;
 pub use component::component;
 pub use engine::Engine;
+pub use guest::guest;
 pub use output::Output;
+pub use plugin::{frozen_plugin, official_plugin, probe_plugin};
 pub use privilege::as_root;
-pub use registry::Registry;
+pub use registry::{Answer, Registry};
 pub use repository::Repository;
 pub use running::{Running, Signal};
 pub use sourcegraph::{Entry, JobState, SECRET, Sourcegraph};

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by what needs an engine: after `bed_up`, DOCKER_HOST is set and the images are there.
+# Sourced by what needs an engine: after `bed_up`, DOCKER_HOST is set; `images` puts what is run there.
 # What was started is stopped again when the shell ends, also after Ctrl-C.
 
 # shellcheck source=tests/scripts/setup.sh
@@ -16,7 +16,6 @@ bed_down() {
 	exit "$status"
 }
 
-# Arguments go to `images`.
 bed_up() {
 	has cargo || unfit "cargo is missing" "Install Rust with rustup: https://rustup.rs"
 	has git || { can_be_root && has apt-get && apt_install git; } || unfit "git is missing" "Run: sudo apt-get install git"
@@ -26,5 +25,4 @@ bed_up() {
 	trap 'exit 130' INT TERM
 	DOCKER_HOST=$("$scripts/docker-engine" start)
 	export DOCKER_HOST
-	"$scripts/images" "$@"
 }

@@ -15,13 +15,10 @@ use capstan_engine::wasm::WasmEngine;
 use capstan_plugin_host::Host;
 use capstan_plugin_store::{Fetcher, Lock, Resolver, Store};
 
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, LOCK};
 use crate::failure::Failed;
 use crate::plugin_host;
 use crate::report::Reporter;
-
-/// Name of the file, beside the batch spec or the settings, that pins components from elsewhere.
-const LOCK: &str = "capstan.lock";
 
 /// Both engines.
 pub(crate) type Engines = MixedEngine<Containers>;
@@ -70,7 +67,7 @@ pub(crate) fn new(
     let scratch = run.directory().join("containers");
     fs_err::create_dir(&scratch).map_err(Failed::environment)?;
     let environment = environment_of(config, environment);
-    let resolver = resolver(config, &environment, directory)?;
+    let resolver = resolver(config, &environment, &directory.join(LOCK))?;
     let components = WasmEngine::new(
         Box::new(move || host()),
         resolver,
@@ -98,18 +95,24 @@ pub(crate) fn environment_of(config: &Config, environment: &Environment) -> dock
     })
 }
 
-/// Finds components: files, and what the lock in `directory` names.
+/// Finds components: files, and what a lock names.
 pub(crate) fn resolver(
     config: &Config,
     environment: &docker::Environment,
-    directory: &Path,
+    lock_path: &Path,
 ) -> Result<Resolver, Failed> {
-    let lock_path = directory.join(LOCK);
+    // As `plugin pull` does where it is not told which.
+    let usual = std::path::absolute(config.lock_path());
+    let pull = match std::path::absolute(lock_path).ok() == usual.ok() {
+        true => "capstan plugin pull".to_owned(),
+        false => format!("capstan plugin pull --lock {}", lock_path.display()),
+    };
     let tell = |source: &_, progress: _| tracing::debug!(%source, ?progress, "fetching");
     Ok(Resolver {
         store: Store::new(&config.cache_dir.join("components")),
-        lock: Lock::read(&lock_path).map_err(Failed::usage)?,
-        lock_path,
+        lock: Lock::read(lock_path).map_err(Failed::usage)?,
+        lock_path: lock_path.to_path_buf(),
+        pull,
         fetcher: Fetcher::new(environment.credentials(), tell),
     })
 }

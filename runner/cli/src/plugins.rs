@@ -1,7 +1,6 @@
 //! The plugins of a run, and the secrets that must not be seen in it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use capstan_core::redact::{MIN_LENGTH, Secrets, is_known_public, is_short};
 use capstan_core::spec::{EnvVar, Step};
@@ -47,10 +46,8 @@ async fn load_and_tell(
     host: &HostOpener,
     loaded: impl Fn(&str),
 ) -> Result<Plugins, Failed> {
-    let file = config.plugins_file.as_deref();
-    let directory = file.and_then(Path::parent).unwrap_or(Path::new("."));
     let engine_environment = engines::environment_of(config, environment);
-    let resolver = engines::resolver(config, &engine_environment, directory)?;
+    let resolver = engines::resolver(config, &engine_environment, &config.lock_path())?;
     let mut entries = config.plugins.clone();
     for entry in &mut entries {
         entry.audit |= config.plugins_audit;

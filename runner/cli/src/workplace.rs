@@ -60,27 +60,21 @@ impl Workplace {
         let tools = Tools::open(config, environment).await?;
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
-        let workspaces = run.directory().join("workspaces");
-        fs_err::create_dir(&workspaces).map_err(Failed::environment)?;
-        let tell = Arc::clone(&reporter);
-        let host = engines::open_host(config);
-        let plugins = plugins::load(config, environment, &host, tell.as_ref()).await?;
-        let engines = engines::new(
+        let equipped = Equipment::of(
             config,
             environment,
-            state.clone(),
-            &run,
+            steps,
             directory,
-            host,
-            tell,
-        )?;
-        let processors = if steps.iter().all(|step| is_component(&step.container)) {
-            std::thread::available_parallelism().map_or(1, usize::from)
-        } else {
-            // An engine that is not there is told before anything else is done.
-            let containers = engines.containers().await?;
-            containers.sandbox.info().cpus.max(1)
-        };
+            &run,
+            &state,
+            &reporter,
+        );
+        // A run that did not begin leaves nothing behind.
+        let Equipment {
+            plugins,
+            engines,
+            processors,
+        } = equipped.await.inspect_err(|_| remove(&run))?;
         sweep(&state);
         let logs = config.state_dir.join("logs");
         forget_old_logs(&logs, config.keep_logs);
@@ -158,16 +152,67 @@ impl Workplace {
                 tracing::warn!(%fault, "containers of this run may be left");
             }
         }
-        match self.run.remove() {
-            Ok(Tidied::Done) => {}
-            Ok(Tidied::NeedsReclaim { .. }) => {
-                tracing::warn!(
-                    "files of another user are left in {}",
-                    self.run.directory().display()
-                );
-            }
-            Err(fault) => tracing::warn!(%fault, "the run's directory could not be removed"),
+        remove(&self.run);
+    }
+}
+
+/// What runs the steps of one run.
+struct Equipment {
+    plugins: Plugins,
+    engines: Engines,
+    processors: usize,
+}
+
+impl Equipment {
+    async fn of(
+        config: &Config,
+        environment: &Environment,
+        steps: &[Step],
+        directory: &Path,
+        run: &Run,
+        state: &State,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<Self, Failed> {
+        let workspaces = run.directory().join("workspaces");
+        fs_err::create_dir(&workspaces).map_err(Failed::environment)?;
+        let tell = Arc::clone(reporter);
+        let host = engines::open_host(config);
+        let plugins = plugins::load(config, environment, &host, tell.as_ref()).await?;
+        let engines = engines::new(
+            config,
+            environment,
+            state.clone(),
+            run,
+            directory,
+            host,
+            tell,
+        )?;
+        let processors = if steps.iter().all(|step| is_component(&step.container)) {
+            std::thread::available_parallelism().map_or(1, usize::from)
+        } else {
+            // An engine that is not there is told before anything else is done.
+            let containers = engines.containers().await?;
+            containers.sandbox.info().cpus.max(1)
+        };
+        Ok(Self {
+            plugins,
+            engines,
+            processors,
+        })
+    }
+}
+
+/// Removes the directory of a run.
+fn remove(run: &Run) {
+    match run.remove() {
+        Ok(Tidied::Done) => {}
+        Ok(Tidied::NeedsReclaim { .. }) => {
+            tracing::warn!(
+                "files of another user are left in {}",
+                run.directory().display()
+            );
         }
+        Err(fault) => tracing::warn!(%fault, "the run's directory could not be removed"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use capstan_core::plugin::{Access, Entry, Hook, OnFailure};
 use capstan_plugin_host::{Host, LoadError, Plugin};
-use capstan_plugin_store::{Class, Resolver, Source, SourceError};
+use capstan_plugin_store::{Class, Resolver, Source, SourceError, StoreError};
 use futures_util::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 
@@ -88,14 +88,7 @@ async fn load(
     // Paths are absolute: the configuration knows what they start from.
     let digest = entry.digest.as_deref();
     let resolved = resolver.resolve(&source, digest, Path::new("/")).await;
-    let resolved = resolved.map_err(|error| Fault {
-        class: match error.class {
-            Class::Configuration => FaultClass::Workspace,
-            Class::Environment => FaultClass::Environment,
-        },
-        message: error.message,
-        hint: error.hint,
-    })?;
+    let resolved = resolved.map_err(explain)?;
     let component = host
         .load(&resolved.bytes, Some(&resolved.digest))
         .await
@@ -109,10 +102,7 @@ async fn load(
             }
         })?;
     let inspection = component.inspection();
-    resolver
-        .lock
-        .check(&source, inspection)
-        .map_err(|widened| Fault::workspace(widened.to_string()))?;
+    resolver.check(&source, inspection).map_err(explain)?;
     let hooks = &inspection.hooks;
     let wrong = |message: &str, hint: &str| Err(Fault::workspace(message).hint(hint));
     if hooks.is_empty() {
@@ -134,6 +124,17 @@ async fn load(
         );
     }
     Ok(Plugin::new(entry, component, environment))
+}
+
+fn explain(error: StoreError) -> Fault {
+    Fault {
+        class: match error.class {
+            Class::Configuration => FaultClass::Workspace,
+            Class::Environment => FaultClass::Environment,
+        },
+        message: error.message,
+        hint: error.hint,
+    }
 }
 
 /// What the results of plugins depend on, apart from their input.

@@ -9,6 +9,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::component::Component;
 use crate::limits::{CallLimits, Usage};
+use crate::memory::TABLE;
 use crate::state::{Caller, State};
 
 /// Frames of a backtrace that are shown.
@@ -53,12 +54,17 @@ impl Failure {
         }
     }
 
-    fn text(&self) -> String {
+    /// Which plugin, which hook, and why, without what it said last.
+    pub fn reason(&self) -> String {
         let (plugin, call, ending) = (&self.plugin, self.call, &self.ending);
-        let mut text = match self.hook {
+        match self.hook {
             Some(_) => format!("the plugin {plugin} failed in {call}: {ending}"),
             None => format!("{plugin} failed: {ending}"),
-        };
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = self.reason();
         if !self.last_lines.is_empty() {
             text.push_str("\nits last messages:");
             for line in self.last_lines.lines() {
@@ -155,6 +161,12 @@ impl Ending {
             return Self::OutOfMemory {
                 limit: state.memory.limit(),
                 wanted,
+            };
+        }
+        if state.memory.table_denied {
+            return Self::TooMuch {
+                what: "needs a table with too many entries",
+                limit: TABLE as u64,
             };
         }
         match error.downcast_ref::<Trap>() {

@@ -1,7 +1,5 @@
 //! Components for tests, in text, and a host that all tests of a process share.
 
-use std::path::Path;
-use std::process;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use capstan_core::plugin::Hook;
@@ -47,26 +45,13 @@ pub(crate) fn component(core: &str) -> Arc<Component> {
     host().load_any(&bytes(&text))
 }
 
-static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("guest.wasm");
-    let status = process::Command::new("rustc")
-        .args(["--edition", "2024", "--target", "wasm32-wasip2"])
-        .args(["-C", "opt-level=s", "-C", "strip=debuginfo", "-o"])
-        .arg(&file)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fixture/guest.rs"))
-        .status()
-        .unwrap();
-    assert!(
-        status.success(),
-        "building a guest needs its target: rustup target add wasm32-wasip2"
-    );
-    fs_err::read(file).unwrap()
-});
-
 /// The command of `fixture/guest.rs`.
 pub(crate) async fn guest() -> Arc<Component> {
-    host().load(&GUEST, None).await.unwrap()
+    let file = capstan_tests::component("runner/plugin-host/src/fixture/guest.rs", &[]);
+    host()
+        .load(&fs_err::read(file).unwrap(), None)
+        .await
+        .unwrap()
 }
 
 /// What a plugin said.

@@ -3,9 +3,9 @@
 use wasmtime::ResourceLimiter;
 
 /// Entries of one table. Interpreters bring tables of more than 10 000 entries (facts/wasmtime-48.md 8).
-const TABLE: usize = 100_000;
+pub(crate) const TABLE: usize = 100_000;
 
-/// Limits the sum over all linear memories of a store, and remembers whether it had to.
+/// Limits the sum over all linear memories of a store and the size of each table, and remembers whether it had to.
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: u64,
@@ -14,6 +14,8 @@ pub(crate) struct Memory {
     pub(crate) peak: u64,
     /// What there would have been, the last time that the limit was in the way.
     pub(crate) denied: Option<u64>,
+    /// Whether a table would have become too large.
+    pub(crate) table_denied: bool,
 }
 
 impl Memory {
@@ -24,6 +26,7 @@ impl Memory {
             used: 0,
             peak: 0,
             denied: None,
+            table_denied: false,
         }
     }
 
@@ -58,8 +61,13 @@ impl ResourceLimiter for Memory {
         &mut self,
         _current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        // As with memories.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.table_denied |= desired > TABLE;
         Ok(desired <= TABLE)
     }
 

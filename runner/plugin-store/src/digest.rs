@@ -13,8 +13,13 @@ pub struct Digest {
 
 /// A text that is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a digest: it has to be `sha256:` and 64 digits or letters from a to f")]
+#[error("{0:?} is not a digest: {rule}", rule = Self::RULE)]
 pub struct NotADigest(String);
+
+impl NotADigest {
+    /// What a digest looks like, for where the text that is none is shown already.
+    pub const RULE: &str = "it has to be `sha256:` and 64 digits or letters from a to f";
+}
 
 impl Digest {
     /// The digest of these bytes.

@@ -17,6 +17,9 @@ use crate::source::{Source, SourceError};
 /// The version of the file's format.
 const VERSION: u32 = 1;
 
+/// Stands among the hooks for what can be a step.
+const COMMAND: &str = "command";
+
 const HEADER: &str = "\
 # Which bytes the plugins of capstan.toml and the steps in WebAssembly are, and what they may ask for.
 # Written by `capstan plugin pull`; belongs into version control.
@@ -287,7 +290,7 @@ impl Locked {
     /// What is to be locked of a component.
     pub fn of(inspection: &Inspection, digest: Digest, manifest: Option<Digest>) -> Self {
         let hooks = inspection.hooks.iter().map(|hook: &Hook| hook.name());
-        let command = inspection.command.then_some("command");
+        let command = inspection.command.then_some(COMMAND);
         Self {
             digest,
             manifest,
@@ -310,17 +313,25 @@ impl Locked {
 
 impl fmt::Display for Widened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hooks = self.hooks.iter().map(|name| match name.as_str() {
-            "command" => "to be run as a step".to_owned(),
-            hook => format!("the hook {hook}"),
-        });
-        let imports = self.imports.iter().map(|name| format!("the import {name}"));
-        let all: Vec<_> = hooks.chain(imports).collect();
+        let list = |one: &str, names: Vec<&str>| match names.as_slice() {
+            [] => None,
+            [name] => Some(format!("the {one} {name}")),
+            names => Some(format!("the {one}s {}", names.join(", "))),
+        };
+        let names = self.hooks.iter().map(String::as_str);
+        let (commands, hooks) = names.partition(|name| *name == COMMAND);
+        let commands: Vec<_> = commands;
+        let all = [
+            (!commands.is_empty()).then(|| "to be run as a step".to_owned()),
+            list("hook", hooks),
+            list("import", self.imports.iter().map(String::as_str).collect()),
+        ];
+        let all: Vec<_> = all.into_iter().flatten().collect();
         write!(
             f,
             "{} asks for more than capstan.lock accepts: {}",
             self.source_name,
-            all.join(", ")
+            all.join("; ")
         )
     }
 }
@@ -469,7 +480,7 @@ mod tests {
     #[case::hook(&[Hook::Policy, Hook::Workspace], false, &[], "the hook workspace")]
     #[case::command(&[], true, &[], "to be run as a step")]
     #[case::line(&[], false, &["wasi:cli/stdin@0.3.0"], "the import wasi:cli/stdin@0.3")]
-    #[case::several(&[Hook::Diff], false, &["wasi:sockets/tcp@0.2.0", "a:b/c"], "the hook diff, the import a:b/c, the import wasi:sockets/tcp@0.2")]
+    #[case::several(&[Hook::Diff], false, &["wasi:sockets/tcp@0.2.0", "a:b/c"], "the hook diff; the imports a:b/c, wasi:sockets/tcp@0.2")]
     fn what_asks_for_more_than_is_locked_is_named(
         #[case] hooks: &[Hook],
         #[case] command: bool,
@@ -504,7 +515,41 @@ mod tests {
         assert_eq!(line(name), expected);
     }
 
+    #[test]
+    fn nesting_without_end_is_refused() {
+        for text in [
+            format!("version = {}", "[".repeat(100_000)),
+            format!("version = 1\na{} = 1", ".a".repeat(100_000)),
+            format!("version = 1\n[[plugin{}]]", ".a".repeat(100_000)),
+        ] {
+            assert!(Lock::parse(&text, Path::new("l")).is_err());
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_written_reads_the_same(
+            tag in "[a-z0-9]{1,8}",
+            api in proptest::option::of(any::<String>()),
+            hooks in proptest::collection::btree_set(any::<String>(), 0..4),
+            imports in proptest::collection::btree_set(any::<String>(), 0..4),
+            manifest: bool,
+        ) {
+            let locked = Locked {
+                digest: Digest::of(tag.as_bytes()),
+                manifest: manifest.then(|| Digest::of(b"m")),
+                api,
+                hooks,
+                imports,
+            };
+            let mut lock = Lock::default();
+            lock.entries.insert(format!("oci://a.example/b:{tag}"), locked);
+            let written = lock.render();
+            let read = Lock::parse(&written, Path::new("l")).unwrap();
+            prop_assert_eq!(&read, &lock);
+            prop_assert_eq!(read.render(), written);
+        }
+
         #[test]
         fn nothing_makes_reading_panic(text in r#"(version = 1\n)?(\[\[plugin\]\]\n)?[a-z =\[\]{}"'\n.:/@0-9]{0,80}"#) {
             let _ = Lock::parse(&text, Path::new("l"));

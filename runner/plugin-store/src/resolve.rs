@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use capstan_core::plugin::Inspection;
+
 use crate::digest::Digest;
 use crate::failure::StoreError;
 use crate::fetch::Fetcher;
@@ -20,6 +22,8 @@ pub struct Resolver {
     pub lock: Lock,
     /// Where the lock was read from, for messages.
     pub lock_path: PathBuf,
+    /// The command that adds sources, which follow it, to this lock, for messages: `capstan plugin pull`.
+    pub pull: String,
     /// What downloads components that are pinned and not in the store.
     pub fetcher: Fetcher,
 }
@@ -68,12 +72,27 @@ impl Resolver {
                     self.lock_path.display()
                 ))
                 .hint(format!(
-                    "look at it and lock it with `capstan plugin pull {source}`"
+                    "look at it with `capstan plugin inspect {source}`, and lock it with `{} {source}`",
+                    self.pull
                 )));
             }
         };
         let digest = Digest::of(&bytes).to_string();
         Ok(Resolved { bytes, digest })
+    }
+
+    /// Whether a component may ask for what it asks for: for no more than the lock accepts.
+    ///
+    /// # Errors
+    ///
+    /// If it asks for more; the hint says how to accept that.
+    pub fn check(&self, source: &Source, inspection: &Inspection) -> Result<(), StoreError> {
+        self.lock.check(source, inspection).map_err(|widened| {
+            StoreError::configuration(widened.to_string()).hint(format!(
+                "if that is as it should be, accept it with `{} --accept {source}`",
+                self.pull
+            ))
+        })
     }
 
     /// The bytes with this digest, from the store if they are there.
@@ -88,7 +107,8 @@ impl Resolver {
                 error.message = format!("fetching {source}: {}", error.message);
                 if error.hint.is_none() {
                     error.hint = Some(format!(
-                        "if it was replaced, look at what is there now with `capstan plugin pull --update {source}`"
+                        "if it was replaced, get what is there now with `{} --update {source}`",
+                        self.pull
                     ));
                 }
                 error

@@ -30,6 +30,13 @@ fn main() -> io::Result<()> {
                 }
             }
         }
+        // Each word by itself, as slow programs print.
+        ["say", words @ ..] => {
+            for word in words {
+                print!("{word}");
+                io::stdout().flush()?;
+            }
+        }
         ["list", directories @ ..] => {
             for directory in directories {
                 let mut names = Vec::new();
@@ -49,7 +56,7 @@ fn main() -> io::Result<()> {
             writeln!(file?, "{text}")?;
         }
         ["flood", bytes] => {
-            let line = [b"0123456789abcde\n"; 4096].concat();
+            let line = b"0123456789abcde\n".repeat(4096);
             let mut left: usize = bytes.parse().map_err(io::Error::other)?;
             while left > 0 {
                 let count = left.min(line.len());

@@ -5,7 +5,12 @@ use capstan_core::diff::Diff;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(diff) = Diff::parse(data) {
-        let raw: Vec<u8> = diff.sections.iter().flat_map(|section| section.raw).copied().collect();
+        let raw: Vec<u8> = diff
+            .sections
+            .iter()
+            .flat_map(|section| section.raw)
+            .copied()
+            .collect();
         assert!(data.ends_with(&raw), "sections lose or invent text");
         for section in &diff.sections {
             section.hunks().for_each(drop);

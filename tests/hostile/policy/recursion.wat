@@ -1,7 +1,7 @@
 ;; Calls itself without end.
 ;; hook: policy.check-step
 ;; expect: trap
-;; says: stack
+;; says: nested too deeply, in deeper
 
 (func $deeper (param i32) (result i32)
   (i32.add (call $deeper (i32.add (local.get 0) (i32.const 1))) (i32.const 1)))

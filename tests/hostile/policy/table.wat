@@ -1,6 +1,7 @@
 ;; Grows a table until it gets no more.
 ;; hook: policy.check-step
-;; expect: trap
+;; expect: too-much
+;; says: table
 
 (table $t 1 funcref)
 (func (export "capstan:plugin/policy@0.1.0#check-step") (param $job i32) (param $step i32) (result i32)

@@ -65,7 +65,7 @@ pub(crate) fn read(
         // What nobody read, and up to the next block.
         let padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
         let unread = content.limit();
-        let mut rest = reader.take(unread + padding);
+        let mut rest = reader.take(unread.saturating_add(padding));
         let skipped = std::io::copy(&mut rest, &mut std::io::sink()).map_err(io)?;
         if skipped < unread {
             return Err(broken("it ends too early"));

@@ -167,9 +167,16 @@ fn broken_archives_are_told() {
     let tar = [tar_entry("a", b'0', 0o644, b"hello"), vec![0; 1024]].concat();
     let mut damaged = tar.clone();
     damaged[0] = b'b';
+    // As large as a number can be, and passed over.
+    let endless = [
+        tar_entry("pax", b'x', 0, b"29 size=18446744073709551615\n"),
+        tar_entry("all", b'g', 0, b""),
+    ]
+    .concat();
     for (bytes, reason) in [
         (&tar[..100], "it ends too early"),
         (&tar[..514], "it ends too early"),
+        (&endless, "it ends too early"),
         (&damaged[..], "it is no tar archive, or damaged"),
         (b"", "there is nothing in it"),
     ] {

@@ -90,6 +90,9 @@ async fn execute(
     let directory = std::env::current_dir().map_err(Failed::environment)?;
     let arguments = arguments(values, &directory)?;
     let mut config = Config::load(config_file, environment, &arguments.settings, &directory)?;
+    for warning in &config.warnings {
+        printer::warning(warning);
+    }
     config.state_dir.clone_from(&arguments.temporary);
     let input = read(&arguments.input)?;
     let reporter: Arc<dyn Reporter> = Json::for_exec(arguments.encoding);

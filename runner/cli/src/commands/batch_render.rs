@@ -24,7 +24,7 @@ pub(super) async fn run(
         ..SettingFlags::default()
     };
     let config = Config::load(config_file, environment, &flags, &directory)?;
-    let loaded = spec_file::load(&args.spec.file)?;
+    let loaded = spec_file::load(&args.spec.file, !config.plugins.is_empty())?;
     let tools = Tools::open(&config, environment).await?;
     let tell = |line: &str| tracing::info!("{line}");
     let plan = jobs::plan(

@@ -31,7 +31,8 @@ pub(super) async fn run(
         printer::warning(warning);
     }
     let reporter = reporter(args.format, verbose);
-    let loaded = parse(&args, reporter.as_ref())?;
+    let has_plugins = !config.plugins.is_empty();
+    let loaded = parse(&args, has_plugins, reporter.as_ref())?;
     if let Some(output) = &args.output {
         results::prepare(&directory.join(output))?;
     }
@@ -73,9 +74,9 @@ struct Inputs<'a> {
     directory: &'a Path,
 }
 
-fn parse(args: &Run, reporter: &dyn Reporter) -> Result<Loaded, Failed> {
+fn parse(args: &Run, has_plugins: bool, reporter: &dyn Reporter) -> Result<Loaded, Failed> {
     reporter.phase(Phase::Parsing);
-    let loaded = spec_file::load(&args.spec.file)
+    let loaded = spec_file::load(&args.spec.file, has_plugins)
         .map_err(Failed::from)
         .and_then(Loaded::refuse_version_3)
         .inspect_err(|failed| {

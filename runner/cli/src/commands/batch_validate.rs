@@ -2,16 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::args::Validate;
+use crate::args::{SettingFlags, Validate};
+use crate::config::{Config, Environment};
 use crate::failure::{Exit, Failed};
 use crate::printer;
 use crate::spec_file;
 
-pub(super) fn run(args: &Validate) -> Result<Exit, Failed> {
+pub(super) fn run(
+    args: &Validate,
+    config_file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Exit, Failed> {
+    let directory = std::env::current_dir().map_err(Failed::environment)?;
+    let flags = SettingFlags::default();
+    let config = Config::load(config_file, environment, &flags, &directory)?;
     let file = args.file.as_ref().or(args.positional.as_ref());
     // The command line is refused when it names neither.
     let file = file.map_or(Path::new("-"), PathBuf::as_path);
-    match spec_file::load(file) {
+    match spec_file::load(file, !config.plugins.is_empty()) {
         Ok(loaded) => {
             if args.json {
                 printer::result_line("[]").map_err(Failed::environment)?;

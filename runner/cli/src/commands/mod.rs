@@ -22,7 +22,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<Exit, Fai
             batch_run::run(*args, config, cli.verbose > 0, environment).await
         }
         Command::Batch(Batch::Exec { flags }) => batch_exec::run(&flags, config, environment).await,
-        Command::Batch(Batch::Validate(args)) => batch_validate::run(&args),
+        Command::Batch(Batch::Validate(args)) => batch_validate::run(&args, config, environment),
         Command::Batch(Batch::Render(args)) => batch_render::run(*args, config, environment).await,
         Command::Plugin(command) => plugin::run(command, config, environment).await,
         Command::Executor { command } => executor::run(command, config, environment).await,

@@ -129,6 +129,9 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Name of the file, beside the batch spec or the file that names the plugins, that pins components from elsewhere.
+pub(crate) const LOCK: &str = "capstan.lock";
+
 /// Values by key, as text; lists have one entry per line.
 type Values = BTreeMap<&'static str, (String, Origin)>;
 
@@ -171,6 +174,14 @@ impl Config {
             config.plugins = plugins::read(path, &mut config.warnings)?;
         }
         Ok(config)
+    }
+
+    /// The lock beside the file that names the plugins; without such a file, the one of the working directory.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        match &self.plugins_file {
+            Some(file) => file.with_file_name(LOCK),
+            None => PathBuf::from(LOCK),
+        }
     }
 
     fn typed(

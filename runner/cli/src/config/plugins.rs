@@ -34,14 +34,18 @@ type Value<'i> = Spanned<DeValue<'i>>;
 /// Reads the plugins of a file, in its order. Paths among the sources start from the file's directory; unknown keys become
 /// warnings. All other settings in the file are passed over.
 pub(super) fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<Entry>, ConfigError> {
-    let text = fs_err::read_to_string(path)?;
-    let file = DeTable::parse(&text).map_err(|error| ConfigError::Parse {
+    parse(&fs_err::read_to_string(path)?, path, warnings)
+}
+
+/// The same of the text of the file `path`.
+fn parse(text: &str, path: &Path, warnings: &mut Vec<String>) -> Result<Vec<Entry>, ConfigError> {
+    let file = DeTable::parse(text).map_err(|error| ConfigError::Parse {
         path: path.to_path_buf(),
         message: error.to_string(),
     })?;
     let mut reader = Reader {
         path,
-        text: &text,
+        text,
         warnings,
     };
     let Some(tables) = file.get_ref().get("plugin") else {
@@ -146,7 +150,7 @@ impl Reader<'_> {
             let digest: Result<Digest, NotADigest> = text.parse();
             digest
                 .map(|digest| digest.to_string())
-                .map_err(|error| error.to_string())
+                .map_err(|_| NotADigest::RULE.to_owned())
         })
     }
 
@@ -328,6 +332,8 @@ impl Reader<'_> {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read_text(text: &str) -> (Result<Vec<Entry>, String>, Vec<String>) {
@@ -487,5 +493,38 @@ source = "plugins/b.wasm"
                 "DIR/p.toml:7: unknown key \"fuel\" of the limits of the plugin \"a\" is ignored",
             ]
         );
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused() {
+        let head = "[[plugin]]\nname = \"a\"\nsource = \"a.wasm\"\n";
+        for text in [
+            format!("{head}config.a = {}", "[".repeat(100_000)),
+            format!("{head}config.a = {}", "{a=".repeat(100_000)),
+            format!("{head}config{} = 1", ".a".repeat(100_000)),
+            format!("{head}[plugin.config{}]", ".a".repeat(100_000)),
+        ] {
+            let _ = parse(&text, Path::new("p.toml"), &mut Vec::new());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn anything_has_an_answer(
+            key in "(name|source|digest|config|grants|limits|on-failure|audit|[a-z]{1,3})",
+            value in prop_oneof![r#"[a-z0-9"'.\[\]{}=, -]{0,40}"#, Just("{ a = 1e999 }".to_owned()), Just("{ a = 0xffffffffffffffff }".to_owned())],
+            rest in any::<String>(),
+        ) {
+            let head = "[[plugin]]\nname = \"a\"\nsource = \"a.wasm\"\n";
+            for text in [format!("{head}{key} = {value}\n{rest}"), format!("{head}[plugin.{key}]\na = {value}"), rest.clone()] {
+                let mut warnings = Vec::new();
+                if let Ok(entries) = parse(&text, Path::new("p.toml"), &mut warnings) {
+                    for entry in entries {
+                        let config: serde_json::Value = serde_json::from_str(&entry.config).unwrap();
+                        prop_assert!(config.is_object(), "{config}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use capstan_engine::docker::PullProgress;
-use capstan_engine::run::{Report, Reported};
+use capstan_engine::run::{PluginReport, Report, Reported};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::OwoColorize as _;
 
@@ -132,7 +132,12 @@ impl Report for Live {
                     self.say(&format!("{}: plugin {plugin}: {line}", label.bold()));
                 }
             }
-            Reported::Plugin { plugin, what, .. } => {
+            // What a call took would be in the way of what the step prints; the log has it.
+            Reported::Plugin {
+                plugin,
+                what: what @ PluginReport::Said { .. },
+                ..
+            } => {
                 let first = what.to_string();
                 let first = first.lines().next().unwrap_or_default();
                 self.message(job, &printable(&format!("{plugin}: {first}"), WIDTH));

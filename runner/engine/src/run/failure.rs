@@ -74,10 +74,13 @@ impl Failure {
     pub(super) fn refused(step: Option<usize>, refused: &Refused) -> Self {
         let message = refused.to_string();
         let hint = refused.rule.is_none().then(|| {
-            format!(
-                "mend or update the plugin {}; its operator may say on-failure = \"skip\" where it is no policy",
-                refused.plugin
-            )
+            let plugin = &refused.plugin;
+            let otherwise = if refused.dispensable {
+                "; on-failure = \"skip\" has runs go on without it"
+            } else {
+                ""
+            };
+            format!("mend or update the plugin {plugin}, or its configuration{otherwise}")
         });
         Self {
             cause: Cause::Refused,

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use capstan_core::plugin::{Hook, OnFailure};
 use capstan_core::value::Outputs;
@@ -29,6 +30,8 @@ pub(super) struct Hooks {
     amendments: Vec<Amendment>,
     /// The step that is due, as it is run.
     step: Arc<host::Step>,
+    /// Whether a plugin that has a hand in results was passed over, and would not be called again for a result that is known.
+    incomplete: AtomicBool,
 }
 
 /// What a plugin does that stops a job.
@@ -47,7 +50,13 @@ impl Hooks {
             voice,
             amendments: Vec::new(),
             step: Arc::default(),
+            incomplete: AtomicBool::new(false),
         }
+    }
+
+    /// Whether results from now on lack what a plugin would have done, had it not failed.
+    pub(super) fn are_incomplete(&self) -> bool {
+        self.incomplete.load(Ordering::Relaxed)
     }
 
     /// Whether a step may turn out otherwise, or not to be run, when it is due.
@@ -134,12 +143,10 @@ impl Hooks {
             }
             if let Err(failure) = session.prepare(workspace).await {
                 if !can_undo {
-                    return Err(Box::new(Failure::refused(
-                        None,
-                        &Refused::by_failure(failure),
-                    )));
+                    let refused = Refused::by_failure(failure, false);
+                    return Err(self.refuse(session, None, &refused, false));
                 }
-                self.pass(session, None, No::Failure(failure), self.may_go_on(session))?;
+                self.do_without(session, None, failure)?;
                 return Ok(Some(index));
             }
         }
@@ -202,10 +209,7 @@ impl Hooks {
             };
             match session.filter(&self.step, stream).await {
                 Ok(filter) => filters.extend(filter.map(|filter| Filtering { session, filter })),
-                Err(failure) => {
-                    let no = No::Failure(failure);
-                    self.pass(session, Some(step), no, self.may_go_on(session))?;
-                }
+                Err(failure) => self.do_without(session, Some(step), failure)?,
             }
         }
         Ok(filters)
@@ -218,8 +222,7 @@ impl Hooks {
         session: &Session,
         failure: host::Failure,
     ) -> Result<(), Stopped> {
-        let no = No::Failure(failure);
-        self.pass(session, Some(step), no, self.may_go_on(session))
+        self.do_without(session, Some(step), failure)
     }
 
     /// `output.derive-outputs`: sets outputs of a step that succeeded. Those of later plugins win.
@@ -234,10 +237,7 @@ impl Hooks {
             let (stdout, stderr) = (stdout.as_bytes(), stderr.as_bytes());
             match session.derive_outputs(&self.step, stdout, stderr).await {
                 Ok(derived) => outputs.extend(derived),
-                Err(failure) => {
-                    let no = No::Failure(failure);
-                    self.pass(session, Some(step), no, self.may_go_on(session))?;
-                }
+                Err(failure) => self.do_without(session, Some(step), failure)?,
             }
         }
         Ok(())
@@ -252,6 +252,19 @@ impl Hooks {
     /// Whether the job goes on when this plugin, which is no policy, fails.
     fn may_go_on(&self, session: &Session) -> bool {
         session.plugin().entry().on_failure == OnFailure::Skip
+    }
+
+    /// A plugin failed to do its part of a result. Results without it are not what a later run should find.
+    fn do_without(
+        &self,
+        session: &Session,
+        step: Option<usize>,
+        failure: host::Failure,
+    ) -> Result<(), Stopped> {
+        let no = No::Failure(failure);
+        self.pass(session, step, no, self.may_go_on(session))?;
+        self.incomplete.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The changes that a policy decided on; none if it said "no" and is audited.
@@ -289,7 +302,7 @@ impl Hooks {
     ) -> Result<(), Stopped> {
         for amendment in amendments {
             if let Err(reason) = shape.amend(amendment) {
-                let refused = Refused::failed(&session.plugin().entry().name, reason);
+                let refused = Refused::failed(&session.plugin().entry().name, &reason);
                 return self.stop(session, step, &refused);
             }
         }
@@ -312,7 +325,10 @@ impl Hooks {
                     .tell(name, PluginReport::PassedOver { reason: &reason });
                 Ok(())
             }
-            No::Failure(failure) => self.stop(session, step, &Refused::by_failure(failure)),
+            No::Failure(failure) => {
+                let dispensable = !session.plugin().has(Hook::Policy);
+                self.stop(session, step, &Refused::by_failure(failure, dispensable))
+            }
             No::Refusal(refusal) => self.stop(session, step, &Refused::by(name, refusal)),
         }
     }
@@ -323,16 +339,23 @@ impl Hooks {
         step: Option<usize>,
         refused: &Refused,
     ) -> Result<(), Stopped> {
-        let entry = session.plugin().entry();
-        let told = PluginReport::Refused {
-            refused,
-            audit: entry.audit,
-        };
-        self.voice.tell(&entry.name, told);
-        if entry.audit {
-            return Ok(());
-        }
-        Err(Box::new(Failure::refused(step, refused)))
+        let audit = session.plugin().entry().audit;
+        let failure = self.refuse(session, step, refused, audit);
+        if audit { Ok(()) } else { Err(failure) }
+    }
+
+    /// Tells of a "no", and makes of it what ends the job.
+    fn refuse(
+        &self,
+        session: &Session,
+        step: Option<usize>,
+        refused: &Refused,
+        audit: bool,
+    ) -> Stopped {
+        let name = &session.plugin().entry().name;
+        self.voice
+            .tell(name, PluginReport::Refused { refused, audit });
+        Box::new(Failure::refused(step, refused))
     }
 }
 

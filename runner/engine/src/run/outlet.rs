@@ -147,7 +147,8 @@ impl<'a> Outlet<'a> {
 }
 
 impl Channel<'_> {
-    /// Sends `bytes` through the filters. One that fails, and may, is taken out: what it was handed passes in its place.
+    /// Sends `bytes` through the filters. One that fails, and may, is taken out: the chunk with which it failed, and what comes after,
+    /// passes as it is.
     async fn filter(
         &mut self,
         step: usize,
@@ -158,15 +159,13 @@ impl Channel<'_> {
         while let Some(filtering) = self.filters.get_mut(index) {
             let mut filtered = Vec::new();
             match filtering.filter.push(&bytes, &mut filtered).await {
-                Ok(()) => {
-                    bytes = filtered;
-                    index += 1;
-                }
+                Ok(()) => index += 1,
                 Err(failure) => {
                     hooks.filter_failed(step, filtering.session, failure)?;
                     self.filters.remove(index);
                 }
             }
+            bytes = filtered;
         }
         Ok(bytes)
     }
@@ -178,7 +177,6 @@ impl Channel<'_> {
             let Filtering { session, filter } = self.filters.remove(0);
             let mut kept = Vec::new();
             if let Err(failure) = filter.finish(&mut kept).await {
-                kept.clear();
                 hooks.filter_failed(step, session, failure)?;
             }
             if !kept.is_empty() {

@@ -76,6 +76,8 @@ pub struct Refused {
     pub reason: String,
     /// Further facts, in order.
     pub details: Vec<(String, String)>,
+    /// Whether its operator could have the run go on without it.
+    pub dispensable: bool,
 }
 
 impl Refused {
@@ -85,28 +87,33 @@ impl Refused {
             rule: Some(refusal.rule),
             reason: refusal.reason,
             details: refusal.details,
+            dispensable: false,
         }
     }
 
-    pub(super) fn by_failure(failure: Failure) -> Self {
+    pub(super) fn by_failure(failure: Failure, dispensable: bool) -> Self {
         let mut details = Vec::new();
-        if !failure.last_lines.trim().is_empty() {
-            details.push(("its last lines".to_owned(), failure.last_lines.clone()));
+        let said = failure.last_lines.lines();
+        let said: Vec<_> = said.filter(|line| !line.trim().is_empty()).collect();
+        if !said.is_empty() {
+            details.push(("its last messages".to_owned(), said.join("\n")));
         }
         Self {
             rule: None,
-            reason: failure.to_string(),
+            reason: failure.reason(),
             details,
             plugin: failure.plugin,
+            dispensable,
         }
     }
 
-    pub(super) fn failed(plugin: &str, reason: String) -> Self {
+    pub(super) fn failed(plugin: &str, reason: &str) -> Self {
         Self {
             plugin: plugin.to_owned(),
             rule: None,
             reason: format!("the plugin {plugin} failed: its answer is not allowed: {reason}"),
             details: Vec::new(),
+            dispensable: false,
         }
     }
 
@@ -121,6 +128,7 @@ impl Refused {
                 .iter()
                 .map(|(name, value)| (clean(name), clean(value)))
                 .collect(),
+            dispensable: self.dispensable,
         }
     }
 }
@@ -253,7 +261,9 @@ impl Voice {
             }
             PluginReport::Annotated(annotation) => {
                 let mut annotation = annotation.clone();
-                annotation.message = secrets.redact(&annotation.message).into_owned();
+                for text in [&mut annotation.path, &mut annotation.message] {
+                    *text = secrets.redact(text).into_owned();
+                }
                 self.tell_clean(name, PluginReport::Annotated(&annotation));
             }
             PluginReport::Refused { refused, audit } => {
@@ -290,6 +300,10 @@ impl Voice {
 
 impl Log for Voice {
     fn message(&self, plugin: &str, hook: Hook, level: Level, text: &str) {
+        // A panic begins with an empty line.
+        if text.trim().is_empty() {
+            return;
+        }
         self.tell(plugin, PluginReport::Said { hook, level, text });
     }
 

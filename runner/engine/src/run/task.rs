@@ -336,7 +336,8 @@ impl<E: Engine> Progress<'_, E> {
             return;
         };
         self.tell(Reported::Cacheable { key, result: seen });
-        let Some(cache) = self.runner.cache.clone() else {
+        let cache = self.runner.cache.clone();
+        let Some(cache) = cache.filter(|_| !self.hooks.are_incomplete()) else {
             return;
         };
         let (slug, key) = (lookup::cache_slug(self.job), key.clone());

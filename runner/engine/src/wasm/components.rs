@@ -82,6 +82,10 @@ impl Components {
             )
             .hint("build a program, not a library: `rustc --target wasm32-wasip2` makes one"));
         }
+        let source = source(&reference(name)?, &self.directory)?;
+        self.resolver
+            .check(&source, component.inspection())
+            .map_err(explain)?;
         let loaded = Loaded {
             program: reference(name)?.program,
             digest: resolved.digest.clone(),

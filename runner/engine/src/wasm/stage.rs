@@ -96,7 +96,7 @@ impl Stage {
             }
         }
         let mut directories = Vec::new();
-        for guest in outermost(parents) {
+        for guest in outermost(&parents) {
             directories.push(Directory {
                 host: root.join(guest.trim_start_matches('/')),
                 guest,
@@ -207,7 +207,7 @@ fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
 }
 
 /// Without those that lie in another of them.
-fn outermost(directories: BTreeSet<String>) -> Vec<String> {
+fn outermost(directories: &BTreeSet<String>) -> Vec<String> {
     let inside = |directory: &&String| {
         let mut outer = Path::new(directory).ancestors().skip(1);
         !outer.any(|outer| {

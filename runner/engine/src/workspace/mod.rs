@@ -278,10 +278,8 @@ impl Workspace {
         let work = self.work.try_clone().map_err(failed)?;
         let index = self.git_dir().join("index");
         blocking(move || {
-            for entry in work.entries()? {
-                // No step has run, so all of it is our own.
-                let _ours = tree::remove(&work, &entry?.file_name())?;
-            }
+            // No step has run, so all of it is our own.
+            let _ours = tree::clear(&work)?;
             fs_err::remove_file(index)
         })
         .await

@@ -131,21 +131,29 @@ pub(crate) fn remove(parent: &Dir, name: &OsStr) -> io::Result<Tidied> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tidied::Done),
         Err(error) => return Err(at(Path::new(name), &error)),
     };
-    let mut moved = 0;
-    loop {
-        let before = moved;
-        let tidied = empty(&root, &mut moved)?;
-        if tidied != Tidied::Done {
-            return Ok(tidied);
-        }
-        if moved == before {
-            break;
-        }
+    let tidied = clear(&root)?;
+    if tidied != Tidied::Done {
+        return Ok(tidied);
     }
     parent
         .remove_dir(name)
         .map_err(|error| at(Path::new(name), &error))?;
     Ok(Tidied::Done)
+}
+
+/// Removes all that is in `root`.
+///
+/// # Errors
+/// The file system's, with the path.
+pub(crate) fn clear(root: &Dir) -> io::Result<Tidied> {
+    let mut moved = 0;
+    loop {
+        let before = moved;
+        let tidied = empty(root, &mut moved)?;
+        if tidied != Tidied::Done || moved == before {
+            return Ok(tidied);
+        }
+    }
 }
 
 struct Level {

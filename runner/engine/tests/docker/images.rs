@@ -1,6 +1,6 @@
 //! Small images made from this machine's own programs, so that no registry is needed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bollard::Docker;
@@ -134,7 +134,7 @@ async fn load(
 fn foreign_shells(root: &Path) {
     fs_err::create_dir_all(root.join("bin")).unwrap();
     for shell in ["sh", "bash"] {
-        let mut program = fs_err::read("/bin/busybox").unwrap();
+        let mut program = fs_err::read(static_busybox()).unwrap();
         program[18..20].copy_from_slice(&[0xf3, 0x7f]);
         let path = root.join("bin").join(shell);
         fs_err::write(&path, program).unwrap();
@@ -142,12 +142,20 @@ fn foreign_shells(root: &Path) {
     }
 }
 
+/// The static busybox that `tests/scripts/images --test` finds or gets; that of this machine where it was not asked.
+fn static_busybox() -> PathBuf {
+    std::env::var_os("CAPSTAN_TEST_BUSYBOX").map_or_else(|| "/bin/busybox".into(), PathBuf::from)
+}
+
 fn busybox(root: &Path, wanted: impl Fn(&str) -> bool) {
     let bin = root.join("bin");
     fs_err::create_dir_all(&bin).unwrap();
-    fs_err::copy("/bin/busybox", bin.join("busybox")).unwrap();
+    fs_err::copy(static_busybox(), bin.join("busybox")).unwrap();
     make_executable(&bin.join("busybox"));
-    let list = Command::new("/bin/busybox").arg("--list").output().unwrap();
+    let list = Command::new(static_busybox())
+        .arg("--list")
+        .output()
+        .unwrap();
     for applet in String::from_utf8(list.stdout).unwrap().lines() {
         let link = bin.join(applet);
         if wanted(applet) && applet != "busybox" {

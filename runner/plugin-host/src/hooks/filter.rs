@@ -101,21 +101,24 @@ impl Session {
 
 impl Filter {
     /// Hands in what was printed, any length, and appends what is to follow in its place to `into`. Chunks
-    /// are cut as the plugin wants them. After an error the filter is of no use.
+    /// are cut as the plugin wants them.
     ///
     /// # Errors
     ///
-    /// See [`Session::check_job`].
+    /// See [`Session::check_job`]. The filter is of no use then; the chunk with which it failed and those after it are appended as they
+    /// are.
     pub async fn push(&mut self, bytes: &[u8], into: &mut Vec<u8>) -> Result<(), Failure> {
+        let mut rest = bytes;
         let Some(mut lines) = self.lines.take() else {
-            for chunk in bytes.chunks(CHUNK) {
-                self.hand_in(chunk, into).await?;
+            while !rest.is_empty() {
+                let (chunk, after) = rest.split_at(rest.len().min(CHUNK));
+                rest = after;
+                self.hand_in_or_pass(chunk, rest, into).await?;
             }
             return Ok(());
         };
-        let mut rest = bytes;
         while let Some(chunk) = lines.next(&mut rest) {
-            self.hand_in(chunk, into).await?;
+            self.hand_in_or_pass(chunk, rest, into).await?;
         }
         self.lines = Some(lines);
         Ok(())
@@ -125,11 +128,11 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// See [`Session::check_job`].
+    /// See [`Filter::push`].
     pub async fn finish(mut self, into: &mut Vec<u8>) -> Result<(), Failure> {
         let last = self.lines.take().map(Lines::rest).unwrap_or_default();
         if !last.is_empty() {
-            self.hand_in(&last, into).await?;
+            self.hand_in_or_pass(&last, &[], into).await?;
         }
         let Self {
             live,
@@ -146,6 +149,21 @@ impl Filter {
             .await?;
         self.take_out(&answer, into)
             .map_err(|ending| self.live.failure(ending))
+    }
+
+    /// Hands in a chunk; should that fail, it and the rest pass as they are.
+    async fn hand_in_or_pass(
+        &mut self,
+        chunk: &[u8],
+        rest: &[u8],
+        into: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let handed_in = self.hand_in(chunk, into).await;
+        if handed_in.is_err() {
+            into.extend_from_slice(chunk);
+            into.extend_from_slice(rest);
+        }
+        handed_in
     }
 
     async fn hand_in(&mut self, chunk: &[u8], into: &mut Vec<u8>) -> Result<(), Failure> {

@@ -1,8 +1,6 @@
 //! The guest, built once per process, and jobs for it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use capstan_core::plugin::{Entry, Grants, Hook, Limits, OnFailure};
 use capstan_plugin_host::{
@@ -21,32 +19,10 @@ async fn guest() -> Arc<Component> {
             cache_limit: 0,
             compiler: Compiler::Here,
         });
-        let bytes = std::fs::read(built()).unwrap();
+        let bytes = std::fs::read(capstan_tests::guest("runner/plugin-host/tests/guest")).unwrap();
         host.unwrap().load(&bytes, None).await.unwrap()
     };
     GUEST.get_or_init(load).await.clone()
-}
-
-/// Builds the guest.
-fn built() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest");
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--target-dir"])
-            .arg(&target)
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest"))
-            // Flags for this machine's processor are none for WebAssembly.
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .status()
-            .unwrap();
-        assert!(
-            status.success(),
-            "the guest of the tests could not be built. If its target is missing: rustup target add wasm32-wasip2"
-        );
-        target.join("wasm32-wasip2/release/capstan_test_guest.wasm")
-    })
 }
 
 /// What a plugin said.

@@ -7,7 +7,7 @@ pub(crate) struct Case {
     /// The call that is made: `policy.check-step`.
     pub(crate) hook: String,
     /// How it ends.
-    expect: String,
+    pub(crate) expect: String,
     /// What its message mentions.
     says: Option<String>,
     /// The whole text.

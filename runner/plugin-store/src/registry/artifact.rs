@@ -2,11 +2,12 @@
 //! (facts/wasm-plugin-hosts.md 3.11).
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use serde::{Deserialize, Serialize};
 
 use crate::COMPONENT_LIMIT;
-use crate::digest::Digest;
+use crate::digest::{Digest, NotADigest};
 use crate::net::clean;
 
 /// Media type of the manifest.
@@ -71,8 +72,9 @@ pub(super) struct WrittenBlob {
 
 /// A component in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Layer {
-    pub(crate) digest: Digest,
+pub struct Layer {
+    /// Digest of the component's bytes.
+    pub digest: Digest,
 }
 
 #[derive(Deserialize)]
@@ -102,9 +104,13 @@ impl Layer {
     /// # Errors
     ///
     /// Why there is none, as the end of a sentence that begins with the reference.
-    pub(super) fn of(manifest: &[u8]) -> Result<Self, String> {
-        let manifest: Manifest = serde_json::from_slice(manifest)
-            .map_err(|error| format!("has a manifest that is not valid: {error}"))?;
+    pub fn of(manifest: &[u8]) -> Result<Self, String> {
+        let invalid = |error: &dyn Error| {
+            let error = clean(&error.to_string());
+            format!("has a manifest that is not valid: {error}")
+        };
+        let manifest: Manifest =
+            serde_json::from_slice(manifest).map_err(|error| invalid(&error))?;
         if manifest.manifests.is_some() {
             let kind = manifest.media_type.as_deref().unwrap_or("no media type");
             return Err(format!(
@@ -125,10 +131,8 @@ impl Layer {
                 COMPONENT_LIMIT >> 20
             ));
         }
-        let digest = layer
-            .digest
-            .parse()
-            .map_err(|error| format!("has a manifest that is not valid: {error}"))?;
+        let parsed = layer.digest.parse();
+        let digest = parsed.map_err(|error: NotADigest| invalid(&error))?;
         Ok(Self { digest })
     }
 }
@@ -216,6 +220,20 @@ mod tests {
         fn nothing_makes_it_panic(manifest in any::<Vec<u8>>(), kind in any::<String>(), size in any::<u64>()) {
             let _ = Layer::of(&manifest);
             let _ = of(&[(&kind, size)]);
+        }
+
+        #[test]
+        fn what_is_said_is_a_line_that_a_terminal_can_show(
+            text in any::<String>(), repeat in 1_usize..2000, layers in 0_usize..9, key in "(mediaType|digest|size|config|layers)",
+        ) {
+            let text = text.repeat(repeat);
+            let layer = json!({"mediaType": COMPONENT, "digest": "", "size": 1, &key: &text});
+            let manifest = json!({"mediaType": &text, "config": {"mediaType": &text}, "layers": vec![layer; layers], &key: &text});
+            for manifest in [manifest.to_string(), text] {
+                let reason = Layer::of(manifest.as_bytes()).unwrap_err();
+                prop_assert!(!reason.contains(char::is_control), "{reason:?}");
+                prop_assert!(reason.chars().count() < 4096, "{} characters", reason.chars().count());
+            }
         }
     }
 }

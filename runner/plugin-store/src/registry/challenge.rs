@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// One way to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// A user name and a password.
     Basic,
     /// A token, from this address.
@@ -18,7 +18,7 @@ pub(super) enum Challenge {
 
 impl Challenge {
     /// The best way that a header offers; `None` if it offers none we know.
-    pub(super) fn read(header: &str) -> Option<Self> {
+    pub fn read(header: &str) -> Option<Self> {
         let mut challenges: Vec<(String, BTreeMap<String, String>)> = Vec::new();
         for item in items(header) {
             // `Scheme`, `Scheme name=value` or `name=value`.
@@ -116,6 +116,13 @@ mod tests {
         #[test]
         fn nothing_makes_it_panic(header in r#"[A-Za-z=," \\]{0,60}"#) {
             let _ = Challenge::read(&header);
+        }
+
+        #[test]
+        fn what_is_quoted_is_read_as_it_was(realm in any::<String>(), service in any::<String>(), before in r#"(Basic realm="x", |Negotiate, )?"#) {
+            let quoted = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"");
+            let header = format!(r#"{before}Bearer realm="{}",service="{}""#, quoted(&realm), quoted(&service));
+            prop_assert_eq!(Challenge::read(&header), bearer(&realm, Some(&service)));
         }
     }
 }

@@ -139,6 +139,7 @@ fn is_digest(digest: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -232,5 +233,17 @@ mod tests {
         text: &str,
     ) {
         assert_eq!(Reference::parse(text), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_safe_in_a_url(text in prop_oneof![any::<String>(), "[a-zA-Z0-9.:/@_-]{0,40}"]) {
+            if let Some(reference) = Reference::parse(&text) {
+                for part in [&*reference.path, reference.version()] {
+                    prop_assert!(!part.contains(['?', '#', '%', '\\', ' ']) && !part.contains(char::is_control), "{part:?}");
+                    prop_assert!(part.split('/').all(|part| !part.is_empty() && part != ".." && part != "."), "{part:?}");
+                }
+            }
+        }
     }
 }

@@ -100,6 +100,7 @@ async fn what_is_published_can_be_fetched_and_stays_locked() {
             entries: [(source.to_string(), locked)].into(),
         },
         lock_path: "capstan.lock".into(),
+        pull: "capstan plugin pull".to_owned(),
         fetcher: bench.fetcher.clone(),
     };
     let resolved = resolver.resolve(&source, None, Path::new("/")).await;

@@ -32,6 +32,7 @@ fn resolver(bench: &Bench, entries: &[(&str, &[u8])]) -> Resolver {
             entries: entries.collect(),
         },
         lock_path: PathBuf::from("capstan.lock"),
+        pull: "capstan plugin pull".to_owned(),
         fetcher: bench.fetcher.clone(),
     }
 }
@@ -108,7 +109,7 @@ async fn a_remote_source_that_is_not_locked_is_not_asked_for() {
         insta::allow_duplicates! {
             assert_snapshot!(told(&error).replace(scheme, "<scheme>"), @"
             <scheme>://127.0.0.1:<port>/x is not locked: capstan.lock does not say which bytes it stands for
-            hint: look at it and lock it with `capstan plugin pull <scheme>://127.0.0.1:<port>/x`
+            hint: look at it with `capstan plugin inspect <scheme>://127.0.0.1:<port>/x`, and lock it with `capstan plugin pull <scheme>://127.0.0.1:<port>/x`
             ");
         }
     }
@@ -174,7 +175,7 @@ async fn what_was_replaced_at_its_source_is_not_run() {
     let error = resolve(&resolver, &source, None, Path::new("/")).await;
     assert_snapshot!(told(&error.unwrap_err()), @"
     fetching http://127.0.0.1:<port>/x.wasm: http://127.0.0.1:<port>/x.wasm gave sha256:6c1aa50442a93e42c0eb2907cf4e017cd19547891fa190f3ea473582b0479290, which is not the sha256:6985ca1f4daa5a584a28eae043a239cb96689af1337ea13afb63e00c2bf512fa that was asked for
-    hint: if it was replaced, look at what is there now with `capstan plugin pull --update http://127.0.0.1:<port>/x.wasm`
+    hint: if it was replaced, get what is there now with `capstan plugin pull --update http://127.0.0.1:<port>/x.wasm`
     ");
     assert_eq!(bench.store.list().unwrap(), []);
 

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::wasi::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// The result of the attack, or nothing if it is not one of these.
@@ -28,11 +27,16 @@ pub(crate) fn attempt(attack: &str, root: &Path) -> Option<io::Result<String>> {
         "link-absolute" => link("/etc/passwd", &root.join("new-link")),
         "hard-link" => fs::hard_link(root.join("file.txt"), root.join("new-link")).map(done),
         "pipe" => read(&root.join("pipe")),
-        "pipe-write" => OpenOptions::new().write(true).open(root.join("pipe")).map(|_| "opened".to_owned()),
+        "pipe-write" => OpenOptions::new()
+            .write(true)
+            .open(root.join("pipe"))
+            .map(|_| "opened".to_owned()),
         "socket" => read(&root.join("socket")),
         "git-config" => write(&root.join(".git/config")),
         "git-make" => fs::create_dir(root.join(".git")).map(done),
-        "git-rename" => fs::create_dir(root.join("x")).and_then(|()| fs::rename(root.join("x"), root.join(".git"))).map(done),
+        "git-rename" => fs::create_dir(root.join("x"))
+            .and_then(|()| fs::rename(root.join("x"), root.join(".git")))
+            .map(done),
         "git-link" => link("file.txt", &root.join(".git")),
         "executable-above" => capstan_plugin::files::set_executable("../outside.txt", true)
             .map(|()| done(()))
@@ -41,9 +45,13 @@ pub(crate) fn attempt(attack: &str, root: &Path) -> Option<io::Result<String>> {
             .map(|()| done(()))
             .map_err(|error| io::Error::other(error.message)),
         "many-files" => many(root),
-        "many-directories" => (0..100_000_u32).try_for_each(|n| fs::create_dir(root.join(n.to_string()))).map(done),
+        "many-directories" => (0..100_000_u32)
+            .try_for_each(|n| fs::create_dir(root.join(n.to_string())))
+            .map(done),
         "many-bytes" => fill(root),
-        "one-sparse-file" => File::create(root.join("big")).and_then(|file| file.set_len(1 << 40)).map(done),
+        "one-sparse-file" => File::create(root.join("big"))
+            .and_then(|file| file.set_len(1 << 40))
+            .map(done),
         "one-distant-byte" => distant(root),
         "many-open" => open(root),
         "deep" => deep(root),
@@ -73,12 +81,17 @@ fn write(path: &Path) -> io::Result<String> {
 }
 
 fn link(target: &str, path: &Path) -> io::Result<String> {
-    #[allow(deprecated, reason = "the one function of std that makes symbolic links here is unstable")]
+    #[allow(
+        deprecated,
+        reason = "the one function of std that makes symbolic links here is unstable"
+    )]
     fs::soft_link(target, path).map(done)
 }
 
 fn many(root: &Path) -> io::Result<String> {
-    (0..100_000_u32).try_for_each(|n| File::create(root.join(n.to_string())).map(drop)).map(done)
+    (0..100_000_u32)
+        .try_for_each(|n| File::create(root.join(n.to_string())).map(drop))
+        .map(done)
 }
 
 fn fill(root: &Path) -> io::Result<String> {
@@ -112,8 +125,8 @@ fn deep(root: &Path) -> io::Result<String> {
 }
 
 fn odd(root: &Path) -> io::Result<String> {
-    for name in [&b"new\nline"[..], b"\x1b[2J", b" ", b"-rf", b"CON", b"*"] {
-        fs::write(root.join(std::ffi::OsStr::from_bytes(name)), "odd")?;
+    for name in ["new\nline", "\x1b[2J", " ", "-rf", "CON", "*"] {
+        fs::write(root.join(name), "odd")?;
     }
     fs::write(root.join("n".repeat(255)), "long")?;
     fs::write(root.join("n".repeat(256)), "too long").map(done)

@@ -1,6 +1,6 @@
 //! What is around a plugin: environment, arguments, network, clocks, standard streams.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::time::Duration;
 
@@ -12,8 +12,12 @@ pub(crate) fn attempt(attack: &str, address: &str) -> Option<io::Result<String>>
         "standard-input" => input(),
         "connect" => TcpStream::connect(address).map(|_| "connected".to_owned()),
         "listen" => TcpListener::bind("127.0.0.1:0").map(|_| "listening".to_owned()),
-        "send" => UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"hello", address)).map(|_| "sent".to_owned()),
-        "resolve" => "localhost:80".to_socket_addrs().map(|_| "resolved".to_owned()),
+        "send" => UdpSocket::bind("127.0.0.1:0")
+            .and_then(|socket| socket.send_to(b"hello", address))
+            .map(|_| "sent".to_owned()),
+        "resolve" => "localhost:80"
+            .to_socket_addrs()
+            .map(|_| "resolved".to_owned()),
         "sleep" => {
             std::thread::sleep(Duration::from_secs(60 * 60));
             Ok("slept".to_owned())
@@ -23,7 +27,9 @@ pub(crate) fn attempt(attack: &str, address: &str) -> Option<io::Result<String>>
         "abort" => std::process::abort(),
         "print" => print(&mut io::stdout()),
         "complain" => print(&mut io::stderr()),
-        "thread" => std::thread::Builder::new().spawn(|| ()).map(|_| "started".to_owned()),
+        "thread" => std::thread::Builder::new()
+            .spawn(|| ())
+            .map(|_| "started".to_owned()),
         _ => return None,
     })
 }

@@ -125,6 +125,8 @@ fn contract(name: &str) -> Option<(&str, Option<&str>)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -141,6 +143,40 @@ mod tests {
             let anatomy = Anatomy::read(bytes);
             assert_eq!(anatomy.kind, kind, "{bytes:?}");
             assert_eq!(anatomy.broken.is_some(), broken, "{anatomy:?}");
+        }
+    }
+
+    /// A component with an import, an export, a module and what made it.
+    fn whole() -> Vec<u8> {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        fs_err::read(format!("{root}/tests/frozen/0.1.0/every-hook.wasm")).unwrap()
+    }
+
+    #[test]
+    fn what_is_cut_short_is_broken() {
+        let whole = whole();
+        assert_eq!(Anatomy::read(&whole).hooks().len(), 4);
+        for length in (0..whole.len()).step_by(whole.len() / 97) {
+            let anatomy = Anatomy::read(&whole[..length]);
+            // Nothing but the end of a section ends a component, so it may end after any of them.
+            assert!(
+                anatomy.broken.is_some() || anatomy.hooks().len() < 4,
+                "{length}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(bytes: Vec<u8>, at: proptest::sample::Index, byte: u8) {
+            let _ = Anatomy::read(&bytes);
+            let _ = Anatomy::read(&[b"\0asm\x0d\0\x01\0", bytes.as_slice()].concat());
+            let mut whole = whole();
+            let at = at.index(whole.len());
+            whole[at] = byte;
+            let anatomy = Anatomy::read(&whole);
+            let names = anatomy.imports.iter().chain(&anatomy.exports);
+            prop_assert!(names.map(String::len).sum::<usize>() <= whole.len());
         }
     }
 }

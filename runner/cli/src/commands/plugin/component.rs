@@ -6,6 +6,7 @@ use std::sync::Arc;
 use capstan_plugin_host::{Component, Host};
 
 use super::manifest::{FILE, Manifest, shown};
+use super::supply::in_registry;
 use crate::args::SettingFlags;
 use crate::config::{Config, Environment};
 use crate::failure::Failed;
@@ -39,8 +40,10 @@ impl Built {
         }
         if !path.exists() {
             let message = format!("{} does not exist", path.display());
-            return Err(Failed::usage(message)
-                .hint(format!("name a component, or a directory with a {FILE}")));
+            let hint = path.to_str().and_then(in_registry);
+            return Err(Failed::usage(message).hint(
+                hint.unwrap_or_else(|| format!("name a component, or a directory with a {FILE}")),
+            ));
         }
         let name = path.file_stem().unwrap_or_default();
         Ok(Self {

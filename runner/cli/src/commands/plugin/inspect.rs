@@ -13,12 +13,13 @@ use serde::Serialize;
 
 use super::anatomy::{Anatomy, Kind};
 use super::capability::{self, Capability, Standing};
-use super::component::{Built, settings};
+use super::component::Built;
 use super::measure::{bytes, time};
+use super::supply::Supply;
 use crate::args::plugin::{Inspect, ResultFormat};
 use crate::config::{Config, Environment};
 use crate::failure::{Exit, Failed};
-use crate::{engines, plugin_host, printer, text};
+use crate::{plugin_host, printer, text};
 
 /// What is told of a component. The names of the fields are promised to programs.
 #[derive(Debug, Serialize)]
@@ -59,9 +60,9 @@ pub(super) async fn run(
     config_file: Option<&Path>,
     environment: &Environment,
 ) -> Result<Exit, Failed> {
-    let config = settings(config_file, environment)?;
-    let (source, content) = read(&args.plugin, &config, environment).await?;
-    let report = report(source, &content, &config).await?;
+    let supply = Supply::open(None, config_file, environment)?;
+    let (source, content) = read(&args.plugin, &supply).await?;
+    let report = report(source, &content, &supply.config).await?;
     let shown = match args.format {
         ResultFormat::Json => serde_json::to_string_pretty(&report).map_err(Failed::environment)?,
         ResultFormat::Text => report.for_people(),
@@ -74,22 +75,27 @@ pub(super) async fn run(
     })
 }
 
-/// A component, and what to call it: of a path, or of a source on another machine that the lock names.
-async fn read(
-    plugin: &str,
-    config: &Config,
-    environment: &Environment,
-) -> Result<(String, Vec<u8>), Failed> {
+/// A component, and what to call it: of a path, or of a source on another machine, as it is locked or else as it is now.
+async fn read(plugin: &str, supply: &Supply) -> Result<(String, Vec<u8>), Failed> {
     let source: Source = plugin.parse().map_err(Failed::usage)?;
     if let Source::Path(path) = &source {
         let built = Built::find(path)?;
         return Ok((built.path.display().to_string(), built.read()?));
     }
-    let directory = std::env::current_dir().map_err(Failed::environment)?;
-    let environment = engines::environment_of(config, environment);
-    let resolver = engines::resolver(config, &environment, &directory)?;
-    let resolved = resolver.resolve(&source, None, &directory).await?;
-    Ok((source.to_string(), resolved.bytes))
+    let digest = match supply.lock.get(&source) {
+        Some(locked) => {
+            supply.get(&source, &locked.digest).await?;
+            locked.digest.clone()
+        }
+        None => {
+            let fetched = supply.fetcher.fetch(&source, &supply.store).await?;
+            printer::note(format_args!(
+                "{source} is not locked; this is what it stands for now"
+            ));
+            fetched.digest
+        }
+    };
+    Ok((source.to_string(), supply.read(&digest)?))
 }
 
 /// Looks at a component, and whether this host can run it.

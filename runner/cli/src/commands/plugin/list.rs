@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use capstan_core::plugin::Hook;
 use capstan_plugin_store::{Digest, Source};
 use serde::Serialize;
 
@@ -77,8 +78,13 @@ fn rows(supply: &Supply) -> Result<Vec<Row>, Failed> {
     let mut rows = Vec::new();
     let mut sources = Vec::new();
     for (entry, source) in supply.configured()? {
-        let pinned = entry.digest.as_deref().and_then(|text| text.parse().ok());
-        rows.push(row(supply, Some(entry.name.clone()), &source, pinned)?);
+        let pinned: Option<Digest> = entry.digest.as_deref().and_then(|text| text.parse().ok());
+        rows.push(row(
+            supply,
+            Some(entry.name.clone()),
+            &source,
+            pinned.as_ref(),
+        )?);
         sources.push(source.to_string());
     }
     for source in supply.lock.entries.keys() {
@@ -94,13 +100,13 @@ fn row(
     supply: &Supply,
     name: Option<String>,
     source: &Source,
-    pinned: Option<Digest>,
+    pinned: Option<&Digest>,
 ) -> Result<Row, Failed> {
     let locked = supply.lock.get(source);
     let mut row = Row {
         name,
         source: source.to_string(),
-        digest: pinned.as_ref().map(Digest::to_string),
+        digest: pinned.map(Digest::to_string),
         hooks: Vec::new(),
         state: State::NotLocked,
     };
@@ -108,7 +114,7 @@ fn row(
         row.state = State::Missing;
         if let Ok(bytes) = fs_err::read(path) {
             let actual = Digest::of(&bytes);
-            row.state = match &pinned {
+            row.state = match pinned {
                 Some(pinned) if *pinned != actual => State::Changed,
                 _ => State::File,
             };
@@ -126,9 +132,12 @@ fn row(
     }
     if let Some(locked) = locked {
         row.hooks = locked.hooks.iter().cloned().collect();
+        // In the order in which a run calls them, as those of a file.
+        row.hooks
+            .sort_by_key(|name| (Hook::from_name(name).is_none(), Hook::from_name(name)));
         row.digest.get_or_insert_with(|| locked.digest.to_string());
     }
-    let digest = pinned.as_ref().or(locked.map(|locked| &locked.digest));
+    let digest = pinned.or(locked.map(|locked| &locked.digest));
     row.state = match (digest, locked) {
         (None, _) => State::NotLocked,
         (Some(digest), Some(locked)) if *digest != locked.digest => State::Changed,

@@ -1,11 +1,12 @@
 //! `capstan plugin pull`: gets plugins and locks what they are and what they may ask for.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::Path;
 
 use capstan_plugin_store::{Digest, Locked, Source, Widened};
 
-use super::supply::{Supply, inspection};
+use super::supply::{Supply, in_registry, inspection};
 use crate::args::plugin::Pull;
 use crate::config::Environment;
 use crate::failure::{Exit, Failed};
@@ -48,15 +49,16 @@ pub(super) async fn run(
         }
     }
     if refused > 0 {
-        let message = format!(
-            "{} more than {} accepts, and stay as they were",
-            match refused {
-                1 => "1 plugin asks for".to_owned(),
-                _ => format!("{refused} plugins ask for"),
-            },
-            supply.lock_path.display()
+        let lock = supply.lock_path.display();
+        let message = match refused {
+            1 => format!("1 plugin asks for more than {lock} accepts, and stays as it was"),
+            _ => {
+                format!("{refused} plugins ask for more than {lock} accepts, and stay as they were")
+            }
+        };
+        return Err(
+            Failed::usage(message).hint("if that is as it should be, accept it with --accept")
         );
-        return Err(Failed::usage(message).hint("accept it with --accept"));
     }
     Ok(Exit::Success)
 }
@@ -99,9 +101,16 @@ fn wanted(supply: &Supply, asked: &[String]) -> Result<Vec<Wanted>, Failed> {
                 digest: None,
             }));
         } else {
+            let hint = if Path::new(text).is_file() {
+                "a file is used as it is, and not locked: name it as the source of a [[plugin]] in capstan.toml".to_owned()
+            } else {
+                in_registry(text).unwrap_or_else(|| {
+                    "name one of `capstan plugin list`, or a source: https://... or oci://..."
+                        .to_owned()
+                })
+            };
             let message = format!("the settings have no plugin {text:?}");
-            return Err(Failed::usage(message)
-                .hint("name one of `capstan plugin list`, or a source: https://... or oci://..."));
+            return Err(Failed::usage(message).hint(hint));
         }
     }
     Ok(chosen)
@@ -117,12 +126,7 @@ async fn pull(supply: &mut Supply, wanted: &Wanted, args: &Pull) -> Result<Outco
     };
     let (digest, manifest) = match exactly {
         Some(digest) => {
-            if supply.store.read(digest)?.is_none() {
-                supply
-                    .fetcher
-                    .fetch_exactly(source, digest, &supply.store)
-                    .await?;
-            }
+            supply.get(source, digest).await?;
             let known = old.as_ref().filter(|old| old.digest == *digest);
             (digest.clone(), known.and_then(|old| old.manifest.clone()))
         }
@@ -131,12 +135,7 @@ async fn pull(supply: &mut Supply, wanted: &Wanted, args: &Pull) -> Result<Outco
             (fetched.digest, fetched.manifest)
         }
     };
-    let bytes = supply.store.read(&digest)?.ok_or_else(|| {
-        Failed::environment(format!(
-            "{} is damaged",
-            supply.store.path(&digest).display()
-        ))
-    })?;
+    let bytes = supply.read(&digest)?;
     let inspection = inspection(&source.to_string(), &bytes)?;
     let new = Locked::of(&inspection, digest, manifest);
     match &old {
@@ -146,9 +145,8 @@ async fn pull(supply: &mut Supply, wanted: &Wanted, args: &Pull) -> Result<Outco
         }
         Some(old) => {
             let widened = old.widened_by(source, &new);
-            if let Some(widened) = widened
-                && !args.accept
-                && !accepted(&widened)
+            if let Some(widened) = &widened
+                && !accepted(widened, args.accept)
             {
                 return Ok(Outcome::Refused);
             }
@@ -170,21 +168,24 @@ fn say(source: &Source, locked: &Locked, what: &str) -> Result<(), Failed> {
 
 /// What was accepted by locking it for the first time.
 fn tell_rights(locked: &Locked) -> Result<(), Failed> {
-    let list = |names: &std::collections::BTreeSet<String>| match names.is_empty() {
-        true => "none".to_owned(),
-        false => text::name(&names.iter().cloned().collect::<Vec<_>>().join(", ")),
+    let names = |names: &BTreeSet<String>| match names.is_empty() {
+        true => vec!["none".to_owned()],
+        false => names.iter().map(|name| text::name(name)).collect(),
     };
     let lines = format!(
-        "  hooks: {}\n  imports: {}",
-        list(&locked.hooks),
-        list(&locked.imports)
+        "  hooks: {}\n  imports:\n    {}",
+        names(&locked.hooks).join(", "),
+        names(&locked.imports).join("\n    ")
     );
     printer::result_line(lines).map_err(Failed::environment)
 }
 
-/// Tells what is new, and asks whoever sits at the terminal.
-fn accepted(widened: &Widened) -> bool {
+/// Tells what is new, and asks whoever sits at the terminal unless it is accepted `already`.
+fn accepted(widened: &Widened, already: bool) -> bool {
     printer::warning(widened);
+    if already {
+        return true;
+    }
     if !io::stdin().is_terminal() || !printer::live() {
         return false;
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use capstan_core::plugin::{Entry, Inspection};
 use capstan_engine::docker;
-use capstan_plugin_store::registry::Credentials;
+use capstan_plugin_store::registry::{Credentials, Reference};
 use capstan_plugin_store::{Digest, Fetcher, Lock, Progress, Source, Store};
 
 use super::anatomy::{Anatomy, Kind};
@@ -16,9 +16,6 @@ use super::measure::bytes;
 use crate::config::{Config, Environment};
 use crate::failure::Failed;
 use crate::printer;
-
-/// Name of the lock file; it lies beside the file that names the plugins.
-const LOCK: &str = "capstan.lock";
 
 /// How often a download is told to go on.
 const TELL: Duration = Duration::from_secs(2);
@@ -43,11 +40,7 @@ impl Supply {
         for warning in &config.warnings {
             printer::warning(warning);
         }
-        let lock_path = match (lock, &config.plugins_file) {
-            (Some(path), _) => path.to_owned(),
-            (None, Some(file)) => file.with_file_name(LOCK),
-            (None, None) => PathBuf::from(LOCK),
-        };
+        let lock_path = lock.map_or_else(|| config.lock_path(), Path::to_path_buf);
         Ok(Self {
             store: Store::new(&config.cache_dir.join("components")),
             lock: Lock::read(&lock_path).map_err(Failed::usage)?,
@@ -70,6 +63,23 @@ impl Supply {
             .collect()
     }
 
+    /// Sees to it that the store has exactly these bytes of a source.
+    pub(super) async fn get(&self, source: &Source, digest: &Digest) -> Result<(), Failed> {
+        if self.store.read(digest)?.is_none() {
+            let fetched = self.fetcher.fetch_exactly(source, digest, &self.store);
+            fetched.await?;
+        }
+        Ok(())
+    }
+
+    /// What the store has of a component that was just put there.
+    pub(super) fn read(&self, digest: &Digest) -> Result<Vec<u8>, Failed> {
+        self.store.read(digest)?.ok_or_else(|| {
+            let path = self.store.path(digest);
+            Failed::environment(format!("{} is damaged", path.display()))
+        })
+    }
+
     /// All digests that the lock and the settings name.
     pub(super) fn named(&self) -> BTreeSet<Digest> {
         let locked = self
@@ -81,6 +91,13 @@ impl Supply {
         let pinned = entries.filter_map(|entry| entry.digest.as_deref()?.parse().ok());
         locked.chain(pinned).collect()
     }
+}
+
+/// What to do if this was meant to be in a registry, where it looks like it.
+pub(super) fn in_registry(text: &str) -> Option<String> {
+    let reference = Reference::parse(text)?;
+    let hint = || format!("for a registry write oci://{text}");
+    reference.has_registry().then(hint)
 }
 
 /// What is to be signed in with at registries: that of `docker login` and `podman login`.

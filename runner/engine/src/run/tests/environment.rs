@@ -33,7 +33,6 @@ async fn forwarded_values_are_used_but_not_shown() {
     printenv UNASKED {"GONE": "********", "MODE": "static", "TOKEN": "********"}
     1 Stdout: s3cret
     1 Stdout: static
-    1 Stdout: 
     1 Stdout: (unset)
     1 done
     1 cacheable

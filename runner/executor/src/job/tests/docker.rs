@@ -35,6 +35,7 @@ async fn docker() -> Option<Bench<DockerAndComponents>> {
         lock: Lock::default(),
         lock_path: directory.join("capstan.lock"),
         fetcher: Fetcher::new(environment.credentials(), |_: &_, _| {}),
+        pull: String::new(),
     };
     let no_host = Arc::new(|| Err(Fault::workspace("there are no components here")));
     Some(bench.with(DockerAndComponents::new(containers, no_host, resolver)))
