@@ -36,6 +36,7 @@ async fn docker() -> Option<Bench<DockerAndComponents>> {
         lock_path: directory.join("capstan.lock"),
         pull: String::new(),
         fetcher: Fetcher::new(environment.credentials(), |_: &_, _| {}),
+        pull: String::new(),
     };
     let no_host = Arc::new(|| Err(Fault::workspace("there are no components here")));
     Some(bench.with(DockerAndComponents::new(containers, no_host, resolver)))
