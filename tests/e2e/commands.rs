@@ -304,6 +304,9 @@ fn help_of_the_whole() {
     Commands:
       batch        Runs, checks and shows batch specs [alias: batches]
       plugin       Makes, builds, tests and looks at plugins [alias: plugins]
+      hub          Runs a queue for executors without Sourcegraph, and submits batch specs to one
+      executor     Takes jobs from Sourcegraph, or from a hub, and runs them; in place of Sourcegraph's
+                   executor
       doctor       Tells what is wrong with this machine, and how to mend it
       completions  Prints a completion script for a shell
       man          Prints the manual page, or writes one page per command

@@ -126,6 +126,27 @@ fn the_page_on_the_command_line_has_every_flag() {
 }
 
 #[test]
+fn the_page_on_the_hub_has_every_flag() {
+    let world = World::new();
+    let page = fs::read_to_string(root().join("docs/hub.md")).expect("there is a page");
+    let flag = regex_lite::Regex::new(r"(?m)^ +(?:-\w, )?(--[A-Za-z-]+)").expect("it is one");
+    for command in ["serve", "submit", "list", "show", "logs", "cancel", "retry"] {
+        let help = world.capstan(["hub", command, "--help"]).run();
+        let help = help.stdout();
+        let own = ["--help", "--version", "--config", "--verbose"];
+        let flags: Vec<_> = flag
+            .captures_iter(&help)
+            .filter_map(|found| found.get(1))
+            .filter(|flag| !own.contains(&flag.as_str()))
+            .collect();
+        assert!(flags.len() > 1, "{help}");
+        for flag in flags {
+            assert!(page.contains(flag.as_str()), "{command}: {}", flag.as_str());
+        }
+    }
+}
+
+#[test]
 fn the_page_on_the_command_line_shows_a_real_message() {
     let world = World::new();
     let page = fs::read_to_string(root().join("docs/command-line.md")).expect("there is a page");

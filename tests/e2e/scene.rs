@@ -1,7 +1,8 @@
 //! What most tests of steps want: a world with one repository, an engine, and specs made from steps.
 
 use std::fmt::Write as _;
-use std::thread;
+use std::path::Path;
+use std::{fs, thread};
 
 use capstan_tests::{Capstan, Engine, Output, World};
 
@@ -75,14 +76,7 @@ impl Scene {
     /// The logs of all runs, times left out.
     pub(crate) fn logs(&self) -> String {
         let logs = self.world.home().join(".local/state/capstan/logs");
-        let mut text = String::new();
-        for file in self.world.files(&logs) {
-            for line in self.world.read(logs.join(file)).lines() {
-                let (_, line) = line.split_once(' ').unwrap_or(("", line));
-                let _ = writeln!(text, "{line}");
-            }
-        }
-        text
+        logs_under(&self.world, &logs)
     }
 }
 
@@ -92,6 +86,26 @@ impl Drop for Scene {
             self.engine.assert_nothing_left(&self.world);
         }
     }
+}
+
+/// The logs of a world's last run, times left out; empty if there was none.
+pub(crate) fn last_log(world: &World) -> String {
+    let logs = world.home().join(".local/state/capstan/logs");
+    let runs = fs::read_dir(logs).into_iter().flatten().flatten();
+    let last = runs.max_by_key(|run| run.metadata().and_then(|run| run.modified()).ok());
+    last.map_or_else(String::new, |run| logs_under(world, &run.path()))
+}
+
+/// What the logs in a directory say, times left out.
+fn logs_under(world: &World, directory: &Path) -> String {
+    let mut text = String::new();
+    for file in world.files(directory) {
+        for line in world.read(directory.join(file)).lines() {
+            let (_, line) = line.split_once(' ').unwrap_or(("", line));
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    text
 }
 
 /// A spec with these steps.

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use capstan_tests::{Capstan, Engine, Output, Repository, Signal, World, component};
 
 use crate::ownership::as_ordinary_user;
-use crate::scene::{Scene, assert_says, spec, story};
+use crate::scene::{Scene, assert_says, last_log, spec, story};
 
 const NOWHERE: &str = "unix:///nonexistent/docker.sock";
 
@@ -71,30 +71,12 @@ impl Bench {
 
     /// What the steps of the last run printed, and whatever else its log says of them.
     fn log(&self) -> String {
-        let logs = self.world.home().join(".local/state/capstan/logs");
-        let mut runs: Vec<_> = fs::read_dir(logs)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|run| run.path())
-            .collect();
-        runs.sort_by_key(|run| fs::metadata(run).and_then(|run| run.modified()).ok());
-        let Some(last) = runs.last() else {
-            return String::new();
-        };
-        let mut text = String::new();
-        for file in self.world.files(last) {
-            for line in self.world.read(last.join(file)).lines() {
-                // A time, the stream, and what was printed.
-                let line = line.split_once(' ').map_or("", |(_, line)| line);
-                let printed = ["stdout | ", "stderr | "].map(|stream| line.strip_prefix(stream));
-                if let Some(printed) = printed.into_iter().flatten().next() {
-                    text += printed;
-                    text.push('\n');
-                }
-            }
-        }
-        text
+        let log = last_log(&self.world);
+        let printed = log.lines().filter_map(|line| {
+            let stdout = line.strip_prefix("stdout | ");
+            stdout.or_else(|| line.strip_prefix("stderr | "))
+        });
+        printed.map(|line| format!("{line}\n")).collect()
     }
 
     fn diff(&self) -> String {

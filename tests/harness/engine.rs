@@ -126,15 +126,20 @@ impl Engine {
         stdout
     }
 
-    /// Standard output, whether it succeeded, standard error.
-    fn output(&self, arguments: &[&str]) -> (String, bool, String) {
+    /// The engine's own client, asked this.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
         if let Some(host) = &self.host {
             command.env("DOCKER_HOST", host);
         }
-        let output = command
-            .args(arguments)
-            .stdin(Stdio::null())
+        command.args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Standard output, whether it succeeded, standard error.
+    fn output(&self, arguments: &[&str]) -> (String, bool, String) {
+        let output = self
+            .command(arguments)
             .output()
             .expect("the docker client runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();

@@ -1,35 +1,46 @@
 //! Plugins for tests, made from crates that are workspaces of their own.
 
 use std::collections::HashMap;
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{env, fs};
 
 use serde_json::Value;
 
 /// The component that a crate, a directory in the repository, compiles to, with the versions of its own `Cargo.lock`. Built once per
 /// run of a test program; what guests have in common is built once for all. Panics with what cargo said if it does not build.
 pub fn guest(directory: impl AsRef<Path>) -> PathBuf {
-    static MADE: OnceLock<Mutex<HashMap<PathBuf, Result<PathBuf, String>>>> = OnceLock::new();
+    guest_with(directory, "")
+}
+
+/// The same, with these features.
+pub(crate) fn guest_with(directory: impl AsRef<Path>, features: &str) -> PathBuf {
+    static MADE: OnceLock<Mutex<HashMap<Guest, Result<PathBuf, String>>>> = OnceLock::new();
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let directory = root.join(directory);
+    let guest = Guest {
+        directory: root.join(directory),
+        features: features.to_owned(),
+    };
     // Held while building: the others that want the same would only wait, too.
     let mut made = MADE
         .get_or_init(Mutex::default)
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    let built = made
-        .entry(directory)
-        .or_insert_with_key(|directory| build(directory))
-        .clone();
+    let built = made.entry(guest).or_insert_with_key(build).clone();
     drop(made);
     built.unwrap_or_else(|said| panic!("{said}"))
 }
 
-fn build(directory: &Path) -> Result<PathBuf, String> {
+#[derive(PartialEq, Eq, Hash)]
+struct Guest {
+    directory: PathBuf,
+    features: String,
+}
+
+fn build(guest: &Guest) -> Result<PathBuf, String> {
     let failed = |why: &str| {
-        let place = directory.display();
+        let place = guest.directory.display();
         Err(format!(
             "{place} does not build; `rustup target add wasm32-wasip2` may help\n{why}"
         ))
@@ -42,10 +53,11 @@ fn build(directory: &Path) -> Result<PathBuf, String> {
             "--target",
             "wasm32-wasip2",
         ])
+        .args(["--features", &guest.features])
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--target-dir")
         .arg(target())
-        .current_dir(directory)
+        .current_dir(&guest.directory)
         // Flags for this machine's processor are none for WebAssembly.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -69,9 +81,18 @@ fn build(directory: &Path) -> Result<PathBuf, String> {
                 .map(PathBuf::from)
         })
         .next_back();
-    match component {
-        Some(component) => Ok(component),
-        None => failed("cargo built it and named no component"),
+    let Some(component) = component else {
+        return failed("cargo built it and named no component");
+    };
+    if guest.features.is_empty() {
+        return Ok(component);
+    }
+    // Cargo writes the crate to one path, whatever its features; and another program may be reading an older one.
+    let kept = component.with_extension(format!("{}.wasm", guest.features));
+    let aside = kept.with_extension(std::process::id().to_string());
+    match fs::copy(&component, &aside).and_then(|_| fs::rename(&aside, &kept)) {
+        Ok(()) => Ok(kept),
+        Err(error) => failed(&format!("{}: {error}", kept.display())),
     }
 }
 

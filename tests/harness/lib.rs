@@ -4,8 +4,8 @@
 //! user's configuration is seen. It makes [`Repository`]s whose commit ids never change, and
 //! [`Capstan`] commands with a cleared environment. What a command did is an [`Output`]; its
 //! texts come normalised, so that they can be compared with inline snapshots. [`Engine`] looks at what
-//! was left behind in the container engine. [`component`] makes components for steps in WebAssembly, [`guest`] plugins;
-//! [`official_plugin`] and its neighbours find those that are there.
+//! was left behind in the container engine. A [`Sourcegraph`] is what executors take jobs from. [`component`] makes components for
+//! steps in WebAssembly, [`guest`] plugins; [`official_plugin`] and its neighbours find those that are there.
 //!
 //! ```no_run
 //! use capstan_tests::{Engine, World};
@@ -25,6 +25,7 @@
 mod binary;
 mod command;
 mod component;
+mod creations;
 mod engine;
 mod guest;
 mod normalise;
@@ -34,10 +35,12 @@ mod privilege;
 mod registry;
 mod repository;
 mod running;
+mod sourcegraph;
 mod world;
 
 pub use command::Capstan;
 pub use component::component;
+pub use creations::Creations;
 pub use engine::Engine;
 pub use guest::guest;
 pub use output::Output;
@@ -46,4 +49,5 @@ pub use privilege::as_root;
 pub use registry::{Answer, Registry};
 pub use repository::Repository;
 pub use running::{Running, Signal};
+pub use sourcegraph::{Entry, JobState, SECRET, Sourcegraph};
 pub use world::World;

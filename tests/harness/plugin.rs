@@ -1,10 +1,9 @@
 //! Plugins for runs: the official ones, one of an earlier version, and one that does what a test wants.
 
-use std::collections::HashMap;
+use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::{env, fs};
+
+use crate::guest::guest_with;
 
 /// An official plugin, as `plugins/build` has built it. Panics, saying what to do, if it has not.
 pub fn official_plugin(name: &str) -> PathBuf {
@@ -23,47 +22,8 @@ pub fn frozen_plugin() -> PathBuf {
 }
 
 /// The plugin of `tests/e2e/components/probe`, which does what its configuration says: with `hooks` being `policy` or `others`.
-/// Built once per run of a test program.
 pub fn probe_plugin(hooks: &'static str) -> PathBuf {
-    static MADE: OnceLock<Mutex<HashMap<&'static str, PathBuf>>> = OnceLock::new();
-    // Held while building: cargo writes all of them to one path.
-    let mut made = MADE
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    if let Some(path) = made.get(hooks) {
-        return path.clone();
-    }
-    let path = build_probe(hooks);
-    made.insert(hooks, path.clone());
-    path
-}
-
-fn build_probe(hooks: &str) -> PathBuf {
-    // Shared with the official plugins, which depend on the same.
-    let target = built().join("build");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--locked", "--release"])
-        .args(["--target", "wasm32-wasip2", "--features", hooks])
-        .arg("--target-dir")
-        .arg(&target)
-        .current_dir(root().join("tests/e2e/components/probe"))
-        // Flags for this machine's processor are none for WebAssembly.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .status()
-        .expect("cargo runs");
-    assert!(
-        status.success(),
-        "the probe could not be built; `rustup target add wasm32-wasip2` may help"
-    );
-    let path = target.join(format!("probe-{hooks}.wasm"));
-    // Another program may be reading an older one.
-    let aside = target.join(format!("probe-{hooks}.{}", std::process::id()));
-    fs::copy(target.join("wasm32-wasip2/release/probe.wasm"), &aside)
-        .and_then(|_| fs::rename(&aside, &path))
-        .expect("the target directory is writable");
-    path
+    guest_with("tests/e2e/components/probe", hooks)
 }
 
 /// Where `plugins/build` puts what it builds.

@@ -117,6 +117,11 @@ impl Running {
         self.stdout.bytes()
     }
 
+    /// What it has written to its standard error so far.
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr.so_far()
+    }
+
     /// Waits until standard output or standard error contains a text.
     pub fn wait_for(&mut self, text: &str) {
         let said = |this: &Self| {

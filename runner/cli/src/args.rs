@@ -1,5 +1,6 @@
 //! The command line. Doc comments are the help text.
 
+pub(crate) mod hub;
 pub(crate) mod plugin;
 
 use std::ffi::OsString;
@@ -58,6 +59,16 @@ pub(crate) enum Command {
     /// Makes, builds, tests and looks at plugins.
     #[command(subcommand, visible_alias = "plugins")]
     Plugin(plugin::Plugin),
+    /// Runs a queue for executors without Sourcegraph, and submits batch specs to one.
+    #[command(subcommand)]
+    Hub(hub::Hub),
+    /// Takes jobs from Sourcegraph, or from a hub, and runs them; in place of Sourcegraph's executor.
+    ///
+    /// It is configured by the same environment variables, see docs/executor.md.
+    Executor {
+        #[command(subcommand)]
+        command: Option<Executor>,
+    },
     /// Tells what is wrong with this machine, and how to mend it.
     Doctor(Box<Doctor>),
     /// Prints a completion script for a shell.
@@ -74,6 +85,20 @@ pub(crate) enum Command {
     /// Compiles a component from standard input to standard output: the process that the host of plugins starts.
     #[command(name = crate::plugin_host::COMPILE_COMMAND, hide = true)]
     CompilePlugin,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Executor {
+    /// Takes and runs jobs until it is told to stop; this is also done without a command.
+    ///
+    /// The first SIGINT, SIGTERM or SIGHUP lets running jobs finish, the second stops them.
+    Run {
+        /// Checks everything first, as `validate` does.
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Checks the configuration, this machine, and whether the server accepts the secret.
+    Validate,
 }
 
 #[derive(Debug, Subcommand)]

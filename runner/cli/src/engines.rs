@@ -138,7 +138,7 @@ pub(crate) fn open_host(config: &Config) -> HostOpener {
 }
 
 /// Names a state directory in the labels of containers.
-fn fingerprint(directory: &Path) -> String {
+pub(crate) fn fingerprint(directory: &Path) -> String {
     let path = fs_err::canonicalize(directory).unwrap_or_else(|_| directory.to_path_buf());
     let mut hasher = DefaultHasher::new();
     path.hash(&mut hasher);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use capstan_engine::fault::{Fault, FaultClass};
+use capstan_engine::plan::PlanError;
 use capstan_plugin_store::{Class, StoreError};
 
 /// How the program ends. The numbers are promised to users (README, "Exit codes").
@@ -83,6 +84,15 @@ impl From<Fault> for Failed {
             exit,
             message: fault.message,
             hint: fault.hint,
+        }
+    }
+}
+
+impl From<PlanError> for Failed {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Fault(fault) => fault.into(),
+            PlanError::Resolve(error) => Self::usage(error),
         }
     }
 }

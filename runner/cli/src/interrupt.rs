@@ -10,6 +10,15 @@ use crate::report::Reporter;
 
 /// A token that is cancelled by the first signal, which `reporter` tells the user.
 pub(crate) fn token(reporter: Arc<dyn Reporter>) -> std::io::Result<CancellationToken> {
+    token_with(move || {
+        reporter.note(
+            "interrupted: stopping containers and removing workspaces; once more to leave at once",
+        );
+    })
+}
+
+/// A token that is cancelled by the first signal, which `tell` tells the user.
+pub(crate) fn token_with(tell: impl Fn() + Send + 'static) -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -32,9 +41,7 @@ pub(crate) fn token(reporter: Arc<dyn Reporter>) -> std::io::Result<Cancellation
             }
             again = true;
             cancel.cancel();
-            reporter.note(
-                "interrupted: stopping containers and removing workspaces; once more to leave at once",
-            );
+            tell();
         }
     });
     Ok(token)

@@ -9,6 +9,7 @@ mod engines;
 mod failure;
 mod interrupt;
 mod jobs;
+mod logging;
 mod plugin_host;
 mod plugins;
 mod printer;
@@ -24,7 +25,6 @@ mod workplace;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
 use crate::config::Environment;
@@ -36,7 +36,10 @@ fn main() -> ExitCode {
         return capstan_plugin_host::compile_worker();
     }
     let environment = Environment::of_process();
-    log_to_stderr(cli.verbose, &environment);
+    match cli.command {
+        Command::Executor { .. } => logging::of_executor(&environment),
+        _ => logging::of_commands(cli.verbose, &environment),
+    }
     let exit = match run(cli, &environment) {
         Ok(exit) => exit,
         Err(failed) => {
@@ -57,20 +60,4 @@ fn run(cli: Cli, environment: &Environment) -> Result<Exit, Failed> {
     // A blocked read of standard input must not hold the program back.
     runtime.shutdown_background();
     ended
-}
-
-/// Diagnostics for those who look after Capstan itself; `CAPSTAN_LOG` takes a filter such as `capstan_engine=debug`.
-fn log_to_stderr(verbose: u8, environment: &Environment) {
-    let default = match verbose {
-        0 | 1 => "warn",
-        2 => "info,capstan_engine=debug",
-        _ => "debug",
-    };
-    let filter = EnvFilter::new(environment.get("CAPSTAN_LOG").unwrap_or(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(printer::live() && environment.get("NO_COLOR").is_none())
-        .without_time()
-        .init();
 }

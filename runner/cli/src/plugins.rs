@@ -23,6 +23,29 @@ pub(crate) async fn load(
         return Ok(Plugins::default());
     }
     reporter.phase(Phase::LoadingPlugins);
+    let loaded = |name: &str| reporter.phase(Phase::LoadedPlugin { name });
+    load_and_tell(config, environment, host, loaded).await
+}
+
+/// The same where nobody looks on.
+pub(crate) async fn load_quietly(
+    config: &Config,
+    environment: &Environment,
+    host: &HostOpener,
+) -> Result<Plugins, Failed> {
+    if config.plugins.is_empty() {
+        return Ok(Plugins::default());
+    }
+    let loaded = |name: &str| tracing::info!(plugin = name, "plugin loaded");
+    load_and_tell(config, environment, host, loaded).await
+}
+
+async fn load_and_tell(
+    config: &Config,
+    environment: &Environment,
+    host: &HostOpener,
+    loaded: impl Fn(&str),
+) -> Result<Plugins, Failed> {
     let engine_environment = engines::environment_of(config, environment);
     let resolver = engines::resolver(config, &engine_environment, &config.lock_path())?;
     let mut entries = config.plugins.clone();
@@ -30,7 +53,6 @@ pub(crate) async fn load(
         entry.audit |= config.plugins_audit;
     }
     let value = |name: &str| environment.get(name).map(str::to_owned);
-    let loaded = |name: &str| reporter.phase(Phase::LoadedPlugin { name });
     Ok(Plugins::load(entries, &resolver, &host()?, value, loaded).await?)
 }
 

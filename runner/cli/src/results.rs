@@ -88,6 +88,13 @@ pub(crate) struct Results<'a> {
     pub(crate) imports: Vec<ImportedChangeset>,
 }
 
+impl<'a> Results<'a> {
+    /// The changesets alone.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = &'a ChangesetSpec> {
+        self.changesets.iter().map(|(_, changeset)| *changeset)
+    }
+}
+
 /// Collects the changesets of all jobs.
 ///
 /// Changesets of one repository with one branch would overwrite each other: an error.
@@ -118,12 +125,16 @@ pub(crate) fn prepare(directory: &Path) -> Result<(), Failed> {
 }
 
 /// Writes `changesets.json` and a patch per changeset under `directory`.
-pub(crate) fn write(directory: &Path, results: &Results<'_>) -> Result<(), Failed> {
+pub(crate) fn write<'a>(
+    directory: &Path,
+    changesets: impl IntoIterator<Item = &'a ChangesetSpec>,
+    imports: &[ImportedChangeset],
+) -> Result<(), Failed> {
     fs_err::create_dir_all(directory).map_err(Failed::environment)?;
     let mut specs = Vec::new();
     let mut written = BTreeSet::new();
-    for (job, changeset) in &results.changesets {
-        let path = patch_path(&job.task.repository.name, changeset.branch());
+    for changeset in changesets {
+        let path = patch_path(&changeset.repository_name, changeset.branch());
         let path = directory.join(unused(&path, &mut written));
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent).map_err(Failed::environment)?;
@@ -131,7 +142,7 @@ pub(crate) fn write(directory: &Path, results: &Results<'_>) -> Result<(), Faile
         replace(&path, &changeset.diff)?;
         specs.push(changeset.to_json(Encoding::Base64));
     }
-    specs.extend(results.imports.iter().map(ImportedChangeset::to_json));
+    specs.extend(imports.iter().map(ImportedChangeset::to_json));
     let mut json = b"[".to_vec();
     for (index, spec) in specs.iter().enumerate() {
         json.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
@@ -186,11 +197,13 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), Failed> {
 /// Prints the diffs as one patch; git skips the lines that tell where each belongs.
 ///
 /// A terminal gets them in colours, and without what could control it.
-pub(crate) fn print(results: &Results<'_>) -> Result<(), Failed> {
-    for (job, changeset) in &results.changesets {
+pub(crate) fn print<'a>(
+    changesets: impl IntoIterator<Item = &'a ChangesetSpec>,
+) -> Result<(), Failed> {
+    for changeset in changesets {
         let heading = format!(
             "# {}, branch {}",
-            text::name(&job.task.repository.name),
+            text::name(&changeset.repository_name),
             text::name(changeset.branch())
         );
         let written = if printer::results_are_read() {

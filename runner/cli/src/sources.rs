@@ -1,26 +1,12 @@
 //! Which repositories a run works on: those given as arguments, else those the batch spec's `on` names.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use capstan_core::spec::{BatchSpec, On};
-use capstan_engine::repository::{self, Origin, Source};
-use tokio::task::JoinSet;
+use capstan_engine::repository::{self, Origin, Selection, Source};
 
 use crate::failure::{Exit, Failed};
 use crate::tools::Tools;
-
-/// How many repositories are opened at a time.
-const AT_A_TIME: usize = 4;
-
-/// A repository to open, and the branch wanted of it.
-#[derive(Debug, Clone)]
-struct Wanted {
-    source: Source,
-    branch: Option<String>,
-    /// Name it goes by, where the spec gives one.
-    name: Option<String>,
-}
 
 /// Opens all repositories, remote ones through the cache; `progress` is told of fetches.
 ///
@@ -38,72 +24,14 @@ pub(crate) async fn open(
     } else {
         from_arguments(arguments, directory)?
     };
-    let mut origins: Vec<Option<Origin>> = vec![None; wanted.len()];
-    let mut failures = Vec::new();
-    let mut opening = JoinSet::new();
-    let mut waiting = wanted.into_iter().enumerate();
-    loop {
-        while opening.len() < AT_A_TIME
-            && let Some((index, wanted)) = waiting.next()
-        {
-            let (tools, progress) = (tools.clone(), progress.clone());
-            opening.spawn(async move {
-                let tell = move |line: &str| progress(line);
-                let branch = wanted.branch.as_deref();
-                let origin =
-                    repository::open(&tools.git, &tools.remotes, &wanted.source, branch, tell)
-                        .await;
-                (index, origin.map(|origin| renamed(origin, wanted.name)))
-            });
-        }
-        match opening.join_next().await {
-            None => break,
-            Some(Ok((index, Ok(origin)))) => origins[index] = Some(origin),
-            Some(Ok((index, Err(fault)))) => failures.push((index, Failed::from(fault))),
-            Some(Err(error)) => return Err(Failed::environment(error)),
-        }
-    }
-    failures.sort_by_key(|(index, _)| *index);
-    match combined(failures.into_iter().map(|(_, failed)| failed).collect()) {
-        Some(failed) => Err(failed),
-        None => {
-            let mut origins = once_each(origins.into_iter().flatten());
-            repository::tell_apart(&mut origins);
-            Ok(origins)
-        }
-    }
+    let opened = repository::open_all(&tools.git, &tools.remotes, wanted, progress).await;
+    opened.map_err(|faults| combined(faults.into_iter().map(Failed::from).collect()))
 }
 
-/// Leaves out what was named before: the same branch and commit of the same repository.
-fn once_each(origins: impl Iterator<Item = Origin>) -> Vec<Origin> {
-    let mut seen = BTreeSet::new();
-    origins
-        .filter(|origin| {
-            let directory = match &origin.local {
-                Some(local) => &local.common_dir,
-                None => &origin.git_dir,
-            };
-            seen.insert((
-                directory.clone(),
-                origin.name.clone(),
-                origin.branch.clone(),
-                origin.rev.clone(),
-            ))
-        })
-        .collect()
-}
-
-fn renamed(mut origin: Origin, name: Option<String>) -> Origin {
-    if let Some(name) = name {
-        origin.name = name;
-    }
-    origin
-}
-
-fn from_arguments(arguments: &[String], directory: &Path) -> Result<Vec<Wanted>, Failed> {
+fn from_arguments(arguments: &[String], directory: &Path) -> Result<Vec<Selection>, Failed> {
     let parse = |argument: &String| {
         let source = Source::parse(argument, directory).map_err(Failed::usage)?;
-        Ok(Wanted {
+        Ok(Selection {
             source,
             branch: None,
             name: None,
@@ -113,7 +41,7 @@ fn from_arguments(arguments: &[String], directory: &Path) -> Result<Vec<Wanted>,
 }
 
 /// Without a Sourcegraph instance, `repository: github.com/acme/widgets` can only mean that place on the web.
-fn from_spec(spec: &BatchSpec) -> Result<Vec<Wanted>, Failed> {
+fn from_spec(spec: &BatchSpec) -> Result<Vec<Selection>, Failed> {
     const HINT: &str =
         "name repositories after the spec: capstan batch run -f SPEC ./repo-a ./repo-b";
     let mut wanted: Vec<(String, Vec<String>)> = Vec::new();
@@ -143,7 +71,7 @@ fn from_spec(spec: &BatchSpec) -> Result<Vec<Wanted>, Failed> {
             format!("https://{name}")
         };
         let source = Source::parse(&url, Path::new("/")).map_err(Failed::usage)?;
-        let one = |branch| Wanted {
+        let one = |branch| Selection {
             source: source.clone(),
             branch,
             name: Some(name.clone()),
@@ -158,9 +86,11 @@ fn from_spec(spec: &BatchSpec) -> Result<Vec<Wanted>, Failed> {
 }
 
 /// Several failures as one: all messages, the gravest code.
-fn combined(mut failures: Vec<Failed>) -> Option<Failed> {
-    if failures.len() <= 1 {
-        return failures.pop();
+fn combined(mut failures: Vec<Failed>) -> Failed {
+    if failures.len() == 1
+        && let Some(failed) = failures.pop()
+    {
+        return failed;
     }
     let environment = failures
         .iter()
@@ -171,9 +101,9 @@ fn combined(mut failures: Vec<Failed>) -> Option<Failed> {
         lines.extend(failed.hint.map(|hint| format!("    hint: {hint}")));
     }
     let text = lines.join("\n");
-    Some(if environment {
+    if environment {
         Failed::environment(text)
     } else {
         Failed::usage(text)
-    })
+    }
 }

@@ -4,14 +4,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use capstan_core::glob::Glob;
 use capstan_core::source::{Diagnostic, Diagnostics};
-use capstan_core::spec::{
-    self, BatchSpec, FieldError, MountError, ParseOptions, ResolvedMount, Spans, Step,
-    TemplateField,
-};
-use capstan_core::template::{Template, TemplateError};
-use capstan_core::wasm_step::{Invocation, Reference, is_component};
+use capstan_core::spec::{self, BatchSpec, MountError, ResolvedMount, Spans};
 use capstan_core::yaml;
 
 use crate::failure::Failed;
@@ -21,6 +15,8 @@ use crate::failure::Failed;
 pub(crate) struct Loaded {
     /// The spec.
     pub(crate) spec: BatchSpec,
+    /// Its text.
+    pub(crate) text: Vec<u8>,
     /// What its file is called, for people.
     pub(crate) name: String,
     /// Directory that mount paths start from.
@@ -99,15 +95,7 @@ impl Loaded {
 /// With `plugins`, steps may refer to outputs that no step sets: plugins set them.
 pub(crate) fn load(file: &Path, plugins: bool) -> Result<Loaded, LoadError> {
     let (name, text) = read(file).map_err(LoadError::Read)?;
-    let options = ParseOptions {
-        check_template: Some(&|field| check_template(field, plugins)),
-        check_glob: Some(&|glob| {
-            Glob::new(glob)
-                .map(|_| ())
-                .map_err(|error| error.to_string())
-        }),
-    };
-    let parsed = match spec::parse(&text, &options) {
+    let parsed = match spec::parse_whole(&text, plugins) {
         Ok(parsed) => parsed,
         Err(diagnostics) => {
             return Err(LoadError::Invalid(Problems {
@@ -139,7 +127,7 @@ pub(crate) fn load(file: &Path, plugins: bool) -> Result<Loaded, LoadError> {
             });
         }
     };
-    let diagnostics = component_problems(steps, &parsed.spans);
+    let diagnostics = spec::component_problems(&parsed);
     if !diagnostics.is_empty() {
         return Err(LoadError::Invalid(Problems {
             name,
@@ -149,40 +137,11 @@ pub(crate) fn load(file: &Path, plugins: bool) -> Result<Loaded, LoadError> {
     }
     Ok(Loaded {
         spec: parsed.spec,
+        text,
         name,
         directory,
         mounts: mounts.into(),
     })
-}
-
-fn check_template(field: &TemplateField<'_>, plugins: bool) -> Result<(), FieldError> {
-    let template = Template::parse(&field.name, field.text, field.scope)
-        .map_err(|error| template_problem(field, &error, None))?;
-    let checked = template.check_keys(field.outputs.as_ref().filter(|_| !plugins));
-    checked.map_err(|unknown| {
-        let instead = if unknown.known.is_empty() {
-            "no step before this one sets an output".to_owned()
-        } else {
-            format!("there is {}", unknown.known.join(", "))
-        };
-        template_problem(field, &unknown.error, Some(instead))
-    })
-}
-
-/// The problem that an error in a template is, with what it says to write instead, else with `hint`.
-fn template_problem(
-    field: &TemplateField<'_>,
-    error: &TemplateError,
-    hint: Option<String>,
-) -> FieldError {
-    let meant = error
-        .did_you_mean()
-        .map(|name| format!("did you mean `{name}`?"));
-    FieldError {
-        hint: meant.or(hint),
-        offset: offset(field.text, error.line(), error.column()),
-        message: error.to_string(),
-    }
 }
 
 /// Points at the path of a mount that cannot be used; `None` if the spec is not to blame.
@@ -198,35 +157,6 @@ fn mount_problem(spans: &Spans, error: &MountError, directory: &Path) -> Option<
         ),
     };
     Some(Diagnostic::error("", error.to_string(), place).with_hint(hint))
-}
-
-/// What is wrong with steps in WebAssembly whose texts are final as they are written.
-fn component_problems(steps: &[Step], spans: &Spans) -> Diagnostics {
-    let is_final = |text: &str| !text.contains("${{");
-    let mut problems = Diagnostics::default();
-    for (index, step) in steps.iter().enumerate() {
-        let mut problem = |field: &str, message: String, hint: &str| {
-            let path = format!("steps.{index}.{field}");
-            let place = spans.nearest(&path);
-            problems.push(Diagnostic::error(path, message, place).with_hint(hint));
-        };
-        if !is_component(&step.container) {
-            continue;
-        }
-        if is_final(&step.container)
-            && let Some(Err(error)) = Reference::parse(&step.container)
-        {
-            let hint = "a component is ./a/file, https://an/address, or a/reference in a registry";
-            problem("container", error.to_string(), hint);
-        }
-        if is_final(&step.run)
-            && let Err(error) = Invocation::parse(&step.run)
-        {
-            let hint = "for a shell script, use an image with a shell";
-            problem("run", error.to_string(), hint);
-        }
-    }
-    problems
 }
 
 /// The name for people, and the content.
@@ -254,14 +184,4 @@ fn read(file: &Path) -> Result<(String, Vec<u8>), Failed> {
             .hint("name the batch spec in it, for example batch.yaml")),
         Err(error) => Err(Failed::usage(error)),
     }
-}
-
-/// The byte that a line (from 1) and a byte in it (from 0) stand for.
-fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
-    let start: usize = text
-        .split_inclusive('\n')
-        .take(line.checked_sub(1)?)
-        .map(str::len)
-        .sum();
-    Some(start + column).filter(|offset| text.is_char_boundary(*offset))
 }

@@ -72,7 +72,11 @@ fn skip_escape(characters: &mut std::str::Chars<'_>) {
             characters.find(|c| ('\u{40}'..='\u{7e}').contains(c));
         }
         Some(']') => {
-            characters.find(|c| matches!(c, '\u{7}' | '\u{1b}' | '\u{9c}'));
+            let end = characters.find(|c| matches!(c, '\u{7}' | '\u{1b}' | '\u{9c}'));
+            // ST is an escape sequence itself.
+            if end == Some('\u{1b}') {
+                characters.next();
+            }
         }
         _ => {}
     }
@@ -94,6 +98,10 @@ mod tests {
         assert_eq!(
             printable("\x1b[31mred\x1b[0m \x1b]0;title\x07x\x08y", 80),
             "red xy"
+        );
+        assert_eq!(
+            printable("\x1b]8;;https://example.com\x1b\\link\x1b]8;;\x1b\\", 80),
+            "link"
         );
         assert_eq!(printable("\x1b[2J\x1b[", 80), "");
     }

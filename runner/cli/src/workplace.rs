@@ -12,7 +12,7 @@ use capstan_core::wasm_step::is_component;
 use capstan_engine::cache::StepCache;
 use capstan_engine::docker::Docker;
 use capstan_engine::plugins::Plugins;
-use capstan_engine::run::{Preview, Report, Runner, Settings, preview};
+use capstan_engine::run::{Report, Runner, Settings, certain_images};
 use capstan_engine::sandbox::{Engine as _, Limits, User};
 use capstan_engine::state::{Run, State};
 use capstan_engine::workspace::Tidied;
@@ -216,17 +216,6 @@ fn remove(run: &Run) {
     }
 }
 
-/// The names of a task's images that do not depend on what its steps do.
-fn certain_images(task: &Task) -> impl Iterator<Item = String> {
-    preview(task)
-        .into_iter()
-        .filter_map(|step| match (step.container, step.runs) {
-            (_, Some(false)) => None,
-            (Preview::Final(name), _) if !name.trim().is_empty() => Some(name),
-            _ => None,
-        })
-}
-
 /// Removes the logs of all but the newest runs.
 fn forget_old_logs(logs: &Path, keep: usize) {
     let Ok(entries) = fs_err::read_dir(logs) else {
@@ -268,6 +257,7 @@ fn settings(config: &Config, keep_workspaces: bool) -> Settings {
         log_limit: config.log_limit,
         diff_limit: usize::try_from(config.diff_limit).unwrap_or(usize::MAX),
         keep_workspaces,
+        ..Settings::default()
     }
 }
 
@@ -278,7 +268,7 @@ pub(crate) async fn connect(config: &Config, environment: &Environment) -> Resul
 
 /// Removes the directories of runs whose process is gone. Their containers are gone by then, or are removed by the next
 /// run that has to do with containers.
-fn sweep(state: &State) {
+pub(crate) fn sweep(state: &State) {
     match state.dead_runs() {
         Ok(dead) => {
             for run in dead {

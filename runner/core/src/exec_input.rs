@@ -2,10 +2,12 @@
 //!
 //! It is written by a server and trusted: types are checked, the spec's rules are not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use serde_json::Value;
 
+use crate::gojson;
 use crate::spec::Step;
 use crate::spec::step_json::{boolean, field, list, object, string, text};
 use crate::task::{BatchChange, Repository, Task};
@@ -46,6 +48,86 @@ pub fn parse(json: &str) -> Result<ExecInput, ExecInputError> {
     }
     Ok(input)
 }
+
+impl ExecInput {
+    /// The input as Go-JSON, in the order of keys of the server; what `parse` reads.
+    pub fn to_json(&self) -> String {
+        let task = &self.task;
+        let paths = &task.search_result_paths;
+        let text = InputText {
+            attributes: AttributesText {
+                name: &task.batch_change.name,
+                description: &task.batch_change.description,
+            },
+            repository: RepositoryText {
+                id: &task.repository.id,
+                name: &task.repository.name,
+            },
+            branch: BranchText {
+                name: &task.repository.branch,
+                target: TargetText {
+                    oid: &task.repository.rev,
+                },
+            },
+            path: &task.path,
+            only_fetch_workspace: task.only_fetch_workspace,
+            steps: &task.steps,
+            search_result_paths: (!paths.is_empty()).then_some(paths),
+            cached_step_result_found: self.cached_step_result_found,
+            cached_step_result: self.cached_step_result.as_ref(),
+            skipped_steps: self
+                .skipped_steps
+                .iter()
+                .map(|&step| (step, Empty {}))
+                .collect(),
+        };
+        gojson::to_string(&text).expect("all keys of an input are text or numbers")
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InputText<'a> {
+    #[serde(rename = "BatchChangeAttributes")]
+    attributes: AttributesText<'a>,
+    repository: RepositoryText<'a>,
+    branch: BranchText<'a>,
+    path: &'a str,
+    only_fetch_workspace: bool,
+    steps: &'a [Step],
+    search_result_paths: Option<&'a Vec<String>>,
+    cached_step_result_found: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_step_result: Option<&'a Value>,
+    skipped_steps: BTreeMap<usize, Empty>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AttributesText<'a> {
+    name: &'a str,
+    description: &'a str,
+}
+
+#[derive(Serialize)]
+struct RepositoryText<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct BranchText<'a> {
+    name: &'a str,
+    target: TargetText<'a>,
+}
+
+#[derive(Serialize)]
+struct TargetText<'a> {
+    oid: &'a str,
+}
+
+#[derive(Serialize)]
+struct Empty {}
 
 fn decode(value: &Value) -> Result<ExecInput, String> {
     let absent = Value::Object(serde_json::Map::new());
@@ -131,6 +213,14 @@ mod tests {
         assert!(input.cached_step_result_found);
         assert_eq!(input.cached_step_result.unwrap()["stepIndex"], 0);
         assert_eq!(input.skipped_steps, BTreeSet::from([1]));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let input = parse(INPUT).unwrap();
+        let json = input.to_json();
+        insta::assert_snapshot!(json, @r#"{"BatchChangeAttributes":{"Name":"hello","Description":"say"},"repository":{"id":"UmVwbzox","name":"github.com/acme/widgets"},"branch":{"name":"refs/heads/main","target":{"oid":"d34db33f"}},"path":"a/b","onlyFetchWorkspace":true,"steps":[{"run":"make","container":"alpine:3","env":["HOME_DIR",{"A":"b"}],"if":true},{"run":"x","container":"y","env":{}}],"searchResultPaths":["a","b"],"cachedStepResultFound":true,"cachedStepResult":{"stepIndex":0},"skippedSteps":{"1":{}}}"#);
+        assert_eq!(parse(&json).unwrap(), input);
     }
 
     #[test]

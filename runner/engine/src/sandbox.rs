@@ -22,6 +22,9 @@ use crate::fault::Fault;
 /// Where a step's script lies in its container. Shells put this path in front of their messages.
 pub const SCRIPT: &str = "/.capstan/script";
 
+/// Where containers see the workspace, unless something else is said.
+pub const WORK: &str = "/work";
+
 /// An image that is present on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -73,9 +76,11 @@ pub struct Preparation {
     pub image: Image,
     /// The user.
     pub user: User,
-    /// Host directory that becomes `/work`.
+    /// Host directory that becomes [`Preparation::place`].
     pub workspace: PathBuf,
-    /// Directory under `/work` in which the step starts; no leading `/`, empty for `/work` itself. It may not
+    /// Where the container sees the workspace: an absolute path, usually [`WORK`]. Components always see it at [`WORK`].
+    pub place: String,
+    /// Directory under the place in which the step starts; no leading `/`, empty for the place itself. It may not
     /// exist yet while the container waits at the gate.
     pub directory: String,
     /// Environment variables whose values are already final.
@@ -88,6 +93,8 @@ pub struct Preparation {
     pub limits: Limits,
     /// Network mode, as Docker's `--network` takes it; `None` for the engine's default.
     pub network: Option<String>,
+    /// Further names of hosts, as Docker's `--add-host` takes them: `name:address`.
+    pub hosts: Vec<String>,
     /// Platform (`linux/arm64`) the user insists on; `None` for the engine's own.
     pub platform: Option<String>,
 }

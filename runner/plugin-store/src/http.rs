@@ -1,6 +1,5 @@
 //! Requests to others: encrypted, bounded in time and size, tried again where that may help.
 
-use std::error::Error as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode,
 
 use crate::failure::StoreError;
 use crate::fetch::Progress;
-use crate::source::is_loopback;
+use crate::net::{cause, clean, is_loopback, place};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -222,19 +221,6 @@ fn explanation(body: &[u8]) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// A text of others on its way to a terminal: one line without control characters, not too long.
-pub(crate) fn clean(text: &str) -> String {
-    let printable = text.chars().filter(|c| !c.is_control()).take(300);
-    printable.collect::<String>().trim().to_owned()
-}
-
-/// A URL for people, without its query, which may hold a signature.
-pub(crate) fn place(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.into()
-}
-
 /// Whether a request may go there.
 fn is_permitted(url: &Url) -> bool {
     url.scheme() == "https" || url.scheme() == "http" && is_loopback(url)
@@ -275,18 +261,5 @@ fn lost(url: &Url, error: &reqwest::Error) -> Trouble {
         error: failure,
         status: None,
         again,
-    }
-}
-
-/// What is at the bottom of an error; the levels above say that a request failed.
-fn cause(error: &reqwest::Error) -> String {
-    let mut deepest = error.source();
-    while let Some(below) = deepest.and_then(std::error::Error::source) {
-        deepest = Some(below);
-    }
-    match deepest {
-        Some(cause) => clean(&cause.to_string()),
-        None if error.is_timeout() => "it took too long".to_owned(),
-        None => "the request failed".to_owned(),
     }
 }

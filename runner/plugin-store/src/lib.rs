@@ -10,6 +10,7 @@ mod failure;
 mod fetch;
 mod http;
 mod lock;
+pub mod net;
 pub mod registry;
 mod resolve;
 mod source;

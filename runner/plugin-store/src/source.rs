@@ -1,13 +1,13 @@
 //! Where a component is.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use reqwest::Url;
 
 use crate::digest::{Digest, NotADigest};
+use crate::net::is_loopback;
 use crate::registry::{HUB, Reference};
 
 /// Where a component is. Shown as the configuration and the lock write it; equal sources are shown equally.
@@ -165,13 +165,6 @@ fn url(text: &str) -> Result<Url, SourceError> {
     }
     url.set_fragment(None);
     Ok(url)
-}
-
-/// Whether a URL is on this machine, as Docker decides which registries may do without TLS.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use capstan_tests::{Capstan, Output, World};
 use serde_json::{Value, json};
 
-use super::stage::{NOWHERE, log, official, others, plugin_events, policy, tool};
-use crate::scene::assert_says;
+use super::stage::{NOWHERE, official, others, plugin_events, policy, tool};
+use crate::scene::{assert_says, last_log};
 
 /// A world with `input.json`, the checked-out repository `repo`, a directory `tmp`, and these plugins.
 fn world(runs: &[&str], plugins: &[String]) -> World {
@@ -194,5 +194,5 @@ fn what_is_wrong_with_the_plugins_is_told_before_anything_runs() {
     error: the plugin gate cannot be used: failed to open file `$WORLD/work/gone.wasm`: No such file or directory (os error 2) (exit code: 1)
     "#);
     assert_eq!(events(&output), [""; 0]);
-    assert_eq!(log(&world), "");
+    assert_eq!(last_log(&world), "");
 }

@@ -8,7 +8,7 @@ use capstan_tests::{
 };
 use serde_json::Value;
 
-use crate::scene::spec;
+use crate::scene::{last_log, spec};
 
 /// An address without a container engine.
 pub(super) const NOWHERE: &str = "unix:///nonexistent/docker.sock";
@@ -71,7 +71,7 @@ impl Stage {
 
     /// The logs of the last run, without times and without what calls used.
     pub(super) fn log(&self) -> String {
-        let log = log(&self.world);
+        let log = last_log(&self.world);
         let lines = log.lines().filter(|line| !line.contains(" took "));
         let lines = lines.map(|line| match line.split_once(" complete in ") {
             Some((step, _)) => format!("{step} complete\n"),
@@ -82,7 +82,7 @@ impl Stage {
 
     /// The calls of the last run in order: `PLUGIN FUNCTION`.
     pub(super) fn calls(&self) -> Vec<String> {
-        let log = log(&self.world);
+        let log = last_log(&self.world);
         let calls = log.lines().filter_map(|line| {
             let (call, _) = line.strip_prefix("[Plugin ")?.split_once(" took ")?;
             Some(call.replace(']', ""))
@@ -105,30 +105,6 @@ impl Drop for Stage {
             assert!(left.is_empty(), "left behind: {left:?}");
         }
     }
-}
-
-/// The logs of a world's last run, without times.
-pub(super) fn log(world: &World) -> String {
-    let logs = world.home().join(".local/state/capstan/logs");
-    let mut runs: Vec<_> = fs::read_dir(logs)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|run| run.path())
-        .collect();
-    runs.sort_by_key(|run| fs::metadata(run).and_then(|run| run.modified()).ok());
-    let Some(last) = runs.last() else {
-        return String::new();
-    };
-    let mut text = String::new();
-    for file in world.files(last) {
-        for line in world.read(last.join(file)).lines() {
-            let (_, line) = line.split_once(' ').unwrap_or(("", line));
-            text += line;
-            text.push('\n');
-        }
-    }
-    text
 }
 
 /// The component that most steps run.

@@ -1,62 +1,25 @@
 //! `capstan batch exec`: stands in for `src batch exec` inside an executor (facts/batch-spec.md 6.7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use capstan_core::diff::Encoding;
+use capstan_core::exec_flags::FLAGS;
 use capstan_core::exec_input::{self, ExecInput};
+use capstan_core::go_flags::{self, Parsed};
 use capstan_core::result::StepResult;
 use capstan_core::spec::check_mounts;
 use capstan_engine::repository;
 use capstan_engine::run::{Base, Job, Outcome, Resume, go_duration};
 
-use super::go_flags::{self, Flag, Parsed};
 use crate::args::SettingFlags;
 use crate::config::{Config, Environment, duration};
 use crate::failure::{Exit, Failed};
 use crate::report::{JobLabel, Json, Reporter};
 use crate::workplace::Workplace;
 use crate::{interrupt, plugins, printer};
-
-const FLAGS: &[Flag] = &[
-    Flag {
-        name: "f",
-        boolean: false,
-        about: "The workspace execution input file to read (JSON). Required.",
-    },
-    Flag {
-        name: "repo",
-        boolean: false,
-        about: "The checked-out repository; steps run in it. Required.",
-    },
-    Flag {
-        name: "tmp",
-        boolean: false,
-        about: "Directory for temporary data. Required. A relative one is created and must not exist yet.",
-    },
-    Flag {
-        name: "workspaceFiles",
-        boolean: false,
-        about: "Directory in which mount paths are looked up. Default: the current one.",
-    },
-    Flag {
-        name: "timeout",
-        boolean: false,
-        about: "Longest run of all steps, as a Go duration. Default: 1h.",
-    },
-    Flag {
-        name: "run-as-image-user",
-        boolean: true,
-        about: "Run steps as the image's user instead of as root.",
-    },
-    Flag {
-        name: "binaryDiffs",
-        boolean: true,
-        about: "Write results in version 2, whose diffs may hold any bytes.",
-    },
-];
 
 /// Largest input that is read: a cached diff may be in it.
 const INPUT_LIMIT: u64 = 1 << 30;
@@ -199,6 +162,7 @@ async fn run_task(
         mounts: mounts.into(),
         secrets,
         resume,
+        skip: BTreeSet::new(),
     };
     reporter.jobs(vec![JobLabel::of(&job)]);
     workplace.prepare_images([job.task.as_ref()], None).await;

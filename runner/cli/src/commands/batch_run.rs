@@ -160,7 +160,7 @@ async fn execute(
     let tasks: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.task)).collect();
     let origins: Vec<_> = jobs
         .iter()
-        .map(|job| Arc::clone(job.base.origin()))
+        .filter_map(|job| job.base.origin().cloned())
         .collect();
     let parallel = config.jobs.unwrap_or(workplace.processors);
     let finished = runner.run(jobs, parallel, args.fail_fast).await;
@@ -175,9 +175,9 @@ async fn execute(
         .collect();
     let results = results::collect(&ended, &loaded.spec)?;
     if let Some(output) = &args.output {
-        results::write(&directory.join(output), &results)?;
+        results::write(&directory.join(output), results.specs(), &results.imports)?;
     } else if args.format != Format::Json {
-        results::print(&results)?;
+        results::print(results.specs())?;
     }
     let applied = if args.apply {
         let permission = Permission {

@@ -8,7 +8,7 @@ use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
 use crate::args::Doctor;
-use crate::config::{Config, Environment, Origin};
+use crate::config::{Config, Environment, ExecutorConfig, Origin};
 use crate::failure::{Exit, Failed};
 use crate::{printer, tools, workplace};
 
@@ -82,6 +82,9 @@ pub(super) async fn run(
         Err(failed) => Finding::error("git", failed),
     });
     findings.extend(engine(&config, environment).await);
+    if environment.get("EXECUTOR_FRONTEND_URL").is_some() {
+        findings.push(executor(environment));
+    }
     findings.push(space("state", &config.state_dir));
     findings.push(space("cache", &config.cache_dir));
     if args.json {
@@ -100,6 +103,14 @@ pub(super) async fn run(
     } else {
         Exit::Success
     })
+}
+
+/// The variables of `capstan executor`, where they are set. Whether the server accepts the secret is for `executor validate` to say.
+fn executor(environment: &Environment) -> Finding {
+    match ExecutorConfig::read(environment) {
+        Ok(config) => Finding::ok("executor", format!("takes jobs from {}", config.frontend)),
+        Err(problems) => Finding::error("executor", problems.into()),
+    }
 }
 
 fn line(finding: &Finding) -> String {

@@ -6,7 +6,8 @@ mod batch_run;
 mod batch_validate;
 mod completions;
 mod doctor;
-mod go_flags;
+mod executor;
+mod hub;
 mod man;
 mod plugin;
 
@@ -25,6 +26,8 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<Exit, Fai
         Command::Batch(Batch::Validate(args)) => batch_validate::run(&args, config, environment),
         Command::Batch(Batch::Render(args)) => batch_render::run(*args, config, environment).await,
         Command::Plugin(command) => plugin::run(command, config, environment).await,
+        Command::Hub(command) => hub::run(command, config, environment).await,
+        Command::Executor { command } => executor::run(command, config, environment).await,
         Command::Doctor(args) => doctor::run(*args, config, environment).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Man { output } => man::run(output.as_deref()),

@@ -1,5 +1,6 @@
 //! Settings: defaults, then a file, then the environment, then flags. Every value knows where it came from.
 
+mod executor;
 mod file;
 mod plugins;
 mod registry;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use capstan_core::plugin::Entry;
 use capstan_engine::sandbox::BindMount;
 
+pub(crate) use self::executor::{ExecutorConfig, Problems};
 pub(crate) use self::registry::SETTINGS;
 pub(crate) use self::units::duration;
 
@@ -31,6 +33,13 @@ impl Environment {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         Self { variables }
+    }
+
+    /// The same with these variables, which take the place of others.
+    pub(crate) fn with<const N: usize>(&self, variables: [(&str, String); N]) -> Self {
+        let mut all = self.variables.clone();
+        all.extend(variables.map(|(name, value)| (name.to_owned(), value)));
+        Self { variables: all }
     }
 
     /// The value of a variable; an empty one counts as unset.

@@ -1,39 +1,9 @@
 //! Values as people write them.
 
 use std::path::Path;
-use std::time::Duration;
 
+pub(crate) use capstan_core::duration::parse as duration;
 use capstan_engine::sandbox::BindMount;
-
-/// `90s`, `1h30m`, `1.5h`, `250ms`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    const WRONG: &str = "expected a duration such as 90s, 30m or 1h30m";
-    let mut total = 0.0;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or(WRONG)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| WRONG)?;
-        rest = &rest[digits..];
-        let letters = rest
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(rest.len());
-        total += number
-            * match &rest[..letters] {
-                "ms" => 0.001,
-                "s" => 1.0,
-                "m" => 60.0,
-                "h" => 3600.0,
-                _ => return Err(WRONG.to_owned()),
-            };
-        rest = &rest[letters..];
-    }
-    match Duration::try_from_secs_f64(total) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(WRONG.to_owned()),
-    }
-}
 
 /// `512MiB`, `2g`, `1000000`. As Docker has it, `k`, `kb`, `KiB` and so on are powers of 1024.
 pub(crate) fn size(text: &str) -> Result<u64, String> {

@@ -11,7 +11,7 @@ use capstan_engine::run::{PluginReport, Report, Reported};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::OwoColorize as _;
 
-use super::{JobLabel, Phase, Reporter, is_telling};
+use super::{JobLabel, Phase, Reporter};
 use crate::text::{last_line, name, printable};
 
 /// Longest piece of a step's output in its line; the terminal may cut earlier.
@@ -124,7 +124,7 @@ impl Report for Live {
             Reported::CacheGivenUp { reason } => {
                 self.warn(&format!("results are not kept for later runs: {reason}"));
             }
-            Reported::Plugin { plugin, what, .. } if is_telling(&what) => {
+            Reported::Plugin { plugin, what, .. } if what.changes_the_result() => {
                 let label = self.with(|state| state.jobs.get(job).map(|label| label.name.clone()));
                 let label = label.unwrap_or_default();
                 for line in what.to_string().lines() {

@@ -7,8 +7,7 @@ mod plain;
 use std::sync::Arc;
 
 use capstan_engine::docker::PullProgress;
-use capstan_engine::run::{Job, PluginReport, Report};
-use capstan_plugin_host::Level;
+use capstan_engine::run::{Job, Report};
 
 pub(crate) use self::json::Json;
 pub(crate) use self::live::Live;
@@ -70,17 +69,6 @@ pub(crate) enum Phase<'a> {
     Failed {
         error: &'a str,
     },
-}
-
-/// What every display tells of plugins, not only one that tells everything: what changes the result, or would have.
-fn is_telling(what: &PluginReport<'_>) -> bool {
-    match what {
-        PluginReport::Said { level, .. } => *level >= Level::Warn,
-        PluginReport::Called { .. } => false,
-        // The failure of the job says it.
-        PluginReport::Refused { audit, .. } => *audit,
-        _ => true,
-    }
 }
 
 /// A display of a whole run.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use capstan_engine::docker::PullProgress;
 use capstan_engine::run::{Report, Reported};
 
-use super::{JobLabel, Phase, Reporter, is_telling};
+use super::{JobLabel, Phase, Reporter};
 use crate::printer;
 use crate::text::{plural, printable};
 
@@ -78,7 +78,9 @@ impl Report for Plain {
             Reported::CacheGivenUp { reason } => {
                 self.warn(&format!("results are not kept for later runs: {reason}"));
             }
-            Reported::Plugin { plugin, step, what } if self.verbose || is_telling(&what) => {
+            Reported::Plugin { plugin, step, what }
+                if self.verbose || what.changes_the_result() =>
+            {
                 let place = step.map(|step| format!("{}: ", self.step(job, step)));
                 let place = place.unwrap_or_default();
                 for line in what.to_string().lines() {

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Event, PluginAct, TaskId, WorkspaceKind};
 use crate::diff::Encoding;
-use crate::gojson::{self, Text};
+use crate::gojson::{self, Base64, Text};
 use crate::result::{OutputsJson, StepResultJson};
 
 impl Event {
@@ -167,6 +167,20 @@ impl Event {
                     ..of_step(task, *step)
                 },
             ),
+            Self::TaskStepResult {
+                step,
+                diff,
+                outputs,
+            } => {
+                let metadata = Metadata {
+                    version: 2,
+                    step: *step,
+                    diff: DiffText::Base64(Base64(diff)),
+                    outputs: Some(OutputsJson(outputs)),
+                    ..none()
+                };
+                ("TASK_STEP", Success, metadata)
+            }
             Self::TaskStepSuccess {
                 task,
                 step,
@@ -174,7 +188,7 @@ impl Event {
                 outputs,
             } => {
                 let metadata = Metadata {
-                    diff: Text(diff),
+                    diff: DiffText::Text(Text(diff)),
                     outputs: Some(OutputsJson(outputs)),
                     ..of_step(task, *step)
                 };
@@ -288,7 +302,9 @@ enum Status {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
-    #[serde(rename = "taskID", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
+    version: usize,
+    #[serde(rename = "taskID", skip_serializing_if = "is_without_task")]
     task_id: Option<&'a TaskId>,
     #[serde(skip_serializing_if = "is_zero")]
     step: usize,
@@ -298,8 +314,8 @@ struct Metadata<'a> {
     env: Option<&'a BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     out: &'a str,
-    #[serde(skip_serializing_if = "is_empty_text")]
-    diff: Text<'a>,
+    #[serde(skip_serializing_if = "DiffText::is_empty")]
+    diff: DiffText<'a>,
     #[serde(skip_serializing_if = "is_without_outputs")]
     outputs: Option<OutputsJson<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -352,8 +368,32 @@ fn is_success(exit_code: &i32) -> bool {
     *exit_code == 0
 }
 
-fn is_empty_text(text: &Text<'_>) -> bool {
-    text.0.is_empty()
+/// A diff in either version of events.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum DiffText<'a> {
+    Text(Text<'a>),
+    Base64(Base64<'a>),
+}
+
+impl DiffText<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.0.is_empty(),
+            Self::Base64(base64) => base64.0.is_empty(),
+        }
+    }
+}
+
+impl Default for DiffText<'_> {
+    fn default() -> Self {
+        Self::Text(Text::default())
+    }
+}
+
+/// Events of native jobs name no task.
+fn is_without_task(task: &Option<&TaskId>) -> bool {
+    task.is_none_or(|task| task.0.is_empty())
 }
 
 fn is_empty_map(map: &Option<&BTreeMap<String, String>>) -> bool {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::result::StepResult;
 use crate::value::Outputs;
 
-/// Something that happened in a run. Steps are numbered from 1.
+/// Something that happened in a run. Steps are numbered from 1, but for [`Event::TaskStepResult`].
 ///
 /// Each variant is one pair of operation and status; what it carries is the line's metadata.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +113,13 @@ pub enum Event {
     /// The diff is always sent as text, as upstream does it (facts/batch-spec.md 9, item 2).
     TaskStepSuccess {
         task: TaskId,
+        step: usize,
+        diff: Vec<u8>,
+        outputs: Outputs,
+    },
+    /// [`Event::TaskStepSuccess`] as native jobs tell it (facts/executor-protocol.md 7.6): without a task, with the diff in base64,
+    /// and, unlike all others, with steps numbered from 0.
+    TaskStepResult {
         step: usize,
         diff: Vec<u8>,
         outputs: Outputs,
@@ -226,7 +233,7 @@ pub enum PluginAct {
     },
 }
 
-/// The name that the events of one task share: opaque, made by whoever runs the task.
+/// The name that the events of one task share: opaque, made by whoever runs the task. An empty one is left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct TaskId(pub String);

@@ -15,6 +15,34 @@ fn task() -> TaskId {
     TaskId("7bCd".to_owned())
 }
 
+#[test]
+fn native_jobs_tell_results_without_a_task_and_count_from_0() {
+    let event = |step| Event::TaskStepResult {
+        step,
+        diff: b"diff".to_vec(),
+        outputs: [("a".to_owned(), Value::String("<".to_owned()))].into(),
+    };
+    let metadata = |event: &Event| {
+        let line = line(event);
+        let (_, metadata) = line.split_once(r#""metadata":"#).unwrap();
+        metadata.trim_end_matches('}').to_owned()
+    };
+    assert_eq!(
+        metadata(&event(0)),
+        r#"{"version":2,"diff":"ZGlmZg==","outputs":{"a":"\u003c""#
+    );
+    assert_eq!(
+        metadata(&event(1)),
+        r#"{"version":2,"step":1,"diff":"ZGlmZg==","outputs":{"a":"\u003c""#
+    );
+    let started = Event::TaskStepStarted {
+        task: TaskId(String::new()),
+        step: 1,
+        env: BTreeMap::new(),
+    };
+    assert_eq!(metadata(&started), r#"{"step":1"#);
+}
+
 fn error() -> String {
     "a <b> & c".to_owned()
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Secrets`] knows the spellings of every secret: plain, base64 in both alphabets wherever it begins in a longer text,
 //! percent-encoded, escaped as in JSON, and the long lines of a secret with several. All of them are found also where line breaks
-//! were put into them, as `base64` does every 76 characters. What is found becomes [`MASK`].
+//! were put into them, as `base64` does every 76 characters, and escape sequences and control characters, which terminals do not show. What is found becomes [`MASK`].
 //!
 //! A [`Redactor`] does this to a stream in chunks of any size. It holds back only what may be the beginning of a secret, so at most a little
 //! more than the longest spelling.
@@ -10,6 +10,7 @@
 //! Only text for people passes here. Diffs, outputs and what templates see are results and stay as they are.
 
 mod known;
+mod past;
 mod spelling;
 mod stream;
 
@@ -40,7 +41,7 @@ pub struct Secrets {
 #[error("the secrets are too large to be redacted: {0}")]
 pub struct TooLarge(String);
 
-/// All spellings, without line breaks.
+/// All spellings, without what is looked past.
 #[derive(Debug)]
 struct Known {
     automaton: AhoCorasick,
@@ -61,7 +62,7 @@ impl Secrets {
         let mut spellings: Vec<Vec<u8>> = values
             .into_iter()
             .flat_map(spelling::of)
-            .map(|spelling| stream::without_breaks(spelling.as_bytes()))
+            .map(|spelling| stream::flat(spelling.as_bytes()))
             .collect();
         spellings.sort_unstable();
         spellings.dedup();

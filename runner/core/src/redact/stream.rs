@@ -1,9 +1,7 @@
 //! Redaction of a stream, chunk by chunk.
 
+use super::past::Past;
 use super::{Known, MASK, Secrets};
-
-/// So many line breaks in a row are looked past: one as Windows writes it.
-const BREAKS: usize = 2;
 
 /// Most bytes that are looked at at once.
 const PIECE: usize = 64 << 10;
@@ -17,13 +15,13 @@ pub struct Redactor {
     secrets: Secrets,
     /// What may be the beginning of a secret.
     held: Vec<u8>,
-    /// How many bytes of `held`, line breaks not counted, belong to a secret whose mask has been written.
+    /// How many bytes of `held`, those that are looked past not counted, belong to a secret whose mask has been written.
     covered: usize,
-    /// How many line breaks end what is before `held`; not counted beyond [`BREAKS`].
-    breaks: usize,
+    /// Where what is before `held` ended.
+    past: Past,
 }
 
-/// Where matches begin and end, line breaks not counted.
+/// Where matches begin and end, bytes that are looked past not counted.
 struct Span {
     start: usize,
     end: usize,
@@ -35,7 +33,7 @@ impl Redactor {
             secrets,
             held: Vec::new(),
             covered: 0,
-            breaks: 0,
+            past: Past::default(),
         }
     }
 
@@ -55,12 +53,12 @@ impl Redactor {
     pub fn finish(&mut self, into: &mut Vec<u8>) {
         if let Some(known) = self.secrets.known.clone() {
             self.advance(&known, true, into);
-            self.breaks = 0;
+            self.past = Past::default();
         }
     }
 
     fn advance(&mut self, known: &Known, is_end: bool, into: &mut Vec<u8>) {
-        let flat = Flat::of(&self.held, self.breaks);
+        let flat = Flat::of(&self.held, self.past);
         let text = &flat.text;
         let certain = if is_end {
             text.len()
@@ -97,8 +95,9 @@ impl Redactor {
         };
         into.extend_from_slice(self.held.get(at..cut).unwrap_or_default());
         self.covered = covered.saturating_sub(certain);
-        self.breaks = breaks_before(&self.held[..cut], self.breaks);
-        self.held.drain(..cut);
+        for byte in self.held.drain(..cut) {
+            self.past.looks_past(byte);
+        }
     }
 }
 
@@ -121,7 +120,7 @@ impl Known {
     }
 }
 
-/// Bytes without the line breaks that are looked past.
+/// Bytes without those that are looked past.
 struct Flat {
     text: Vec<u8>,
     /// For each byte that was left out, how many had been kept before it.
@@ -129,18 +128,15 @@ struct Flat {
 }
 
 impl Flat {
-    fn of(bytes: &[u8], mut breaks: usize) -> Self {
+    fn of(bytes: &[u8], mut past: Past) -> Self {
         let mut text = Vec::with_capacity(bytes.len());
         let mut left_out = Vec::new();
         for &byte in bytes {
-            if !is_break(byte) {
-                breaks = 0;
-            } else if breaks < BREAKS {
-                breaks += 1;
+            if past.looks_past(byte) {
                 left_out.push(text.len());
-                continue;
+            } else {
+                text.push(byte);
             }
-            text.push(byte);
         }
         Self { text, left_out }
     }
@@ -150,7 +146,7 @@ impl Flat {
         index + self.left_out.partition_point(|&before| before <= index)
     }
 
-    /// Where the kept bytes before `index` ended; line breaks after them are not part of it.
+    /// Where the kept bytes before `index` ended; what is looked past after them is not part of it.
     fn end_of(&self, index: usize) -> usize {
         match index.checked_sub(1) {
             Some(last) => self.start_of(last) + 1,
@@ -159,21 +155,7 @@ impl Flat {
     }
 }
 
-fn is_break(byte: u8) -> bool {
-    matches!(byte, b'\n' | b'\r')
-}
-
-fn breaks_before(bytes: &[u8], earlier: usize) -> usize {
-    let last = bytes.iter().rev().take_while(|&&byte| is_break(byte));
-    let count = last.take(BREAKS).count();
-    if count == bytes.len() {
-        (count + earlier).min(BREAKS)
-    } else {
-        count
-    }
-}
-
 /// A spelling as it is looked for.
-pub(super) fn without_breaks(spelling: &[u8]) -> Vec<u8> {
-    Flat::of(spelling, 0).text
+pub(super) fn flat(spelling: &[u8]) -> Vec<u8> {
+    Flat::of(spelling, Past::default()).text
 }

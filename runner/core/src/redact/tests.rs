@@ -36,6 +36,14 @@ fn in_chunks(secrets: &Secrets, text: &[u8], lengths: &[usize]) -> Vec<u8> {
 #[case("hunter2\n-token\n", "********\n")]
 #[case("hunter2\r\n-token\r\n", "********\r\n")]
 #[case("hunter2\n\n\n-token", "hunter2\n\n\n-token")]
+// With a part in colour, or marks that nobody sees.
+#[case("\x1b[1mhunter2\x1b[0m-token\n", "\x1b[1m********\n")]
+#[case(
+    "hunter2\x1b]8;;https://example.com\x07-token\x1b]8;;\x07",
+    "********\x1b]8;;\x07"
+)]
+#[case("hun\x00ter2-\x08token", "********")]
+#[case("hunter2\t-token", "hunter2\t-token")]
 // `printf hunter2-token | base64`, and behind `user:`, `me:` and `u:`.
 #[case("aHVudGVyMi10b2tlbg==", "********")]
 #[case("dXNlcjpodW50ZXIyLXRva2Vu", "dXNlcjp********")]
@@ -111,6 +119,19 @@ fn holds_back_only_what_may_be_a_secret() {
     assert_eq!(out, b"hunter2-");
 }
 
+/// However much follows half a secret that nobody sees, it does not pile up.
+#[test]
+fn holds_back_only_so_many_marks() {
+    let secrets = secrets(&["hunter2-token"]);
+    for marks in ["\x1b[m", "\x1b]0;title", "\x00"] {
+        let mut stream = secrets.stream();
+        let mut out = Vec::new();
+        let text = format!("hunter2{}", marks.repeat(1000));
+        stream.push(text.as_bytes(), &mut out);
+        assert!(out.len() + 200 > text.len(), "{marks:?}: {}", out.len());
+    }
+}
+
 #[test]
 fn without_secrets_everything_passes() {
     let secrets = secrets(&["true", ""]);
@@ -175,7 +196,7 @@ proptest! {
     #[test]
     fn chunks_do_not_matter(
         secrets_ in prop::collection::vec("[ab=\n%]{6,14}", 1..4),
-        text in prop::collection::vec(prop::sample::select(&b"ab=\n\r%YWJi"[..]), 0..200),
+        text in prop::collection::vec(prop::sample::select(&b"ab=\n\r%YWJi\x1b[]\x07"[..]), 0..200),
         lengths in prop::collection::vec(1..30_usize, 1..8),
     ) {
         let values: Vec<&str> = secrets_.iter().map(String::as_str).collect();

@@ -11,6 +11,7 @@ mod mount_check;
 mod parse;
 pub(crate) mod step_json;
 mod suggest;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use mount_check::{MountError, ResolvedMount, check_mounts};
 pub use parse::{
     CheckGlob, CheckTemplate, FieldError, ParseOptions, Parsed, UnsupportedVersion, parse,
 };
+pub use whole::{component_problems, parse_whole};
 
 /// A whole batch spec (facts/batch-spec.md 1.3).
 #[derive(Debug, Clone, Default, PartialEq)]

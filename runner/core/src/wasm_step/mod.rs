@@ -9,7 +9,7 @@
 
 mod invocation;
 mod reference;
-mod words;
+pub mod words;
 
 pub use self::invocation::{Invocation, InvocationError};
 pub use self::reference::{Place, Reference, ReferenceError};

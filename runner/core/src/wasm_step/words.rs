@@ -45,7 +45,11 @@ pub enum WordsError {
 
 /// The words of `line`. What is quoted stands for itself; white space between words is blanks and tabs. `*`, `?`, `[`, `~`,
 /// `{`, `!` and `=` are characters like any other.
-pub(super) fn split(line: &str) -> Result<Vec<String>, WordsError> {
+///
+/// # Errors
+///
+/// If a shell would do more with the line than split it.
+pub fn split(line: &str) -> Result<Vec<String>, WordsError> {
     let mut words = Vec::new();
     // A word has begun as soon as there is a quote, also an empty one.
     let mut word: Option<String> = None;

@@ -20,14 +20,11 @@ pub(super) const STATE: &str = "io.capstan.state";
 /// Label for people: what the container is for.
 const PURPOSE: &str = "io.capstan.purpose";
 
-/// Where the workspace is in every container.
-const WORK: &str = "/work";
-
 /// The step's directory inside the container.
 pub(super) fn directory(preparation: &Preparation) -> String {
     match preparation.directory.as_str() {
-        "" => WORK.to_owned(),
-        below => format!("{WORK}/{below}"),
+        "" => preparation.place.clone(),
+        below => format!("{}/{below}", preparation.place),
     }
 }
 
@@ -38,7 +35,7 @@ pub(super) fn touches_workspace(preparation: &Preparation) -> bool {
         .files
         .iter()
         .chain(mounts)
-        .any(|target| Path::new(target).starts_with(WORK) || target.contains(".."))
+        .any(|target| Path::new(target).starts_with(&preparation.place) || target.contains(".."))
 }
 
 /// The body of the request. The step's environment is not in it: it goes through the gate, so the engine's
@@ -52,7 +49,7 @@ pub(super) fn body(
     init: bool,
 ) -> Result<ContainerCreateBody, Fault> {
     let mut mounts = vec![
-        bind(&preparation.workspace, WORK, false)?,
+        bind(&preparation.workspace, &preparation.place, false)?,
         bind(&control.control(), MOUNT, true)?,
     ];
     for (target, path) in control.file_mounts() {
@@ -79,7 +76,7 @@ pub(super) fn body(
             User::Image => None,
         },
         // The gate goes on to the step's directory, which may not exist yet.
-        working_dir: Some(WORK.to_owned()),
+        working_dir: Some(preparation.place.clone()),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -105,6 +102,7 @@ pub(super) fn body(
                 config: None,
             }),
             network_mode: preparation.network.clone(),
+            extra_hosts: (!preparation.hosts.is_empty()).then(|| preparation.hosts.clone()),
             nano_cpus: limits.cpus.map(|cpus| (cpus * 1e9).round() as i64),
             memory,
             memory_swap: memory,

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::sandbox::DockerSandbox;
 use crate::fault::Fault;
-use crate::sandbox::{Chunk, Gated, Image, Inputs, Limits, Preparation, Sandbox, User};
+use crate::sandbox::{Chunk, Gated, Image, Inputs, Limits, Preparation, Sandbox, User, WORK};
 
 /// Most of an error's text that is kept.
 const TEXT: usize = 4096;
@@ -37,18 +37,20 @@ impl DockerSandbox {
                 image: image.clone(),
                 user: User::Root,
                 workspace: directory.to_owned(),
+                place: WORK.to_owned(),
                 directory: String::new(),
                 env: std::collections::BTreeMap::new(),
                 files: Vec::new(),
                 mounts: Vec::new(),
                 limits: Limits::default(),
                 network: Some("none".to_owned()),
+                hosts: Vec::new(),
                 platform: None,
             })
             .await?;
         let (sender, mut receiver) = mpsc::channel::<Chunk>(16);
         let inputs = Inputs {
-            script: format!("chown -hR {uid}:{gid} /work"),
+            script: format!("chown -hR {uid}:{gid} {WORK}"),
             ..Inputs::default()
         };
         let read = async {

@@ -29,6 +29,14 @@ pub(super) const HARDENING: &[&str] = &[
     "advice.addEmbeddedRepo=false",
 ];
 
+/// What makes `upload-pack` hand out any commit, and parts of it. It asks who owns a repository, as the configuration in it could name a program
+/// to run; ours is told on the command line that there is none.
+pub(super) const SERVING: &[&str] = &[
+    "safe.directory=*",
+    "uploadpack.allowAnySHA1InWant=true",
+    "uploadpack.allowFilter=true",
+];
+
 /// The same for runs that talk to a remote: credentials, proxies and ssh are the user's, the rest is not.
 pub(super) const NETWORK: &[&str] = &[
     "core.fsmonitor=false",

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Stdio;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::GitError;
@@ -143,6 +143,25 @@ impl<'a> Invocation<'a> {
         self
     }
 
+    /// Settings that are passed in the environment, behind those that are there already: unlike arguments it is only seen by
+    /// processes of the same user. The values are secrets.
+    #[must_use]
+    pub fn secret_settings(mut self, settings: &[(String, String)]) -> Self {
+        const COUNT: &str = "GIT_CONFIG_COUNT";
+        let count = self.command.as_std().get_envs();
+        let count = count
+            .filter(|(name, _)| *name == COUNT)
+            .find_map(|(_, value)| value?.to_str()?.parse().ok())
+            .unwrap_or(0_usize);
+        for (n, (key, value)) in (count..).zip(settings) {
+            self.command
+                .env(format!("GIT_CONFIG_KEY_{n}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{n}"), value);
+            self = self.secret(value);
+        }
+        self.env(COUNT, (count + settings.len()).to_string())
+    }
+
     /// Called with each line git writes to standard error, a progress line once per update.
     #[must_use]
     pub fn progress(mut self, progress: impl FnMut(&str) + Send + 'a) -> Self {
@@ -191,6 +210,38 @@ impl<'a> Invocation<'a> {
             })
             .await?;
         finished.success(command)
+    }
+
+    /// Runs; writes what git prints to `sink`, which may be slower than git. When `sink` takes no more, git is killed.
+    ///
+    /// # Errors
+    /// See [`GitError`]; a failure of `sink` is [`GitError::Io`].
+    pub async fn pipe(mut self, mut sink: impl AsyncWrite + Unpin) -> Result<(), GitError> {
+        let command = self.name;
+        let io = |source| GitError::Io { command, source };
+        let mut child = self.command.stdin(Stdio::piped()).spawn().map_err(io)?;
+        let mut stdin = child.stdin.take().expect("standard input is piped");
+        let mut stdout = child.stdout.take().expect("standard output is piped");
+        let stderr = child.stderr.take().expect("standard error is piped");
+        let input = std::mem::take(&mut self.input);
+        let write = async move {
+            // Git may end without reading all of it; its exit status tells more than a broken pipe.
+            let _ = stdin.write_all(&input).await;
+            Ok(())
+        };
+        let copy = async {
+            tokio::io::copy(&mut stdout, &mut sink).await.map_err(io)?;
+            sink.flush().await.map_err(io)
+        };
+        let progress = self.progress.take();
+        let ((), (), stderr) =
+            tokio::try_join!(write, copy, read_stderr(stderr, command, progress))?;
+        let status = child.wait().await.map_err(io)?;
+        Finished {
+            code: status.code(),
+            stderr: self.without_secrets(stderr),
+        }
+        .success(command)
     }
 
     /// Runs; a failure of git itself is an answer, not an error.

@@ -26,7 +26,7 @@ pub use invocation::{Finished, Invocation};
 pub(crate) use layout::quote;
 pub use layout::{alternates, layout};
 
-use environment::{HARDENING, isolated_variables, user_variables};
+use environment::{HARDENING, SERVING, isolated_variables, user_variables};
 
 /// The oldest git that is supported: the one of Ubuntu 22.04, which knows all the switches used here.
 pub const MINIMUM: Version = Version(2, 34);
@@ -149,6 +149,17 @@ impl Git {
         invocation
     }
 
+    /// Like [`Git::isolated`], for handing out what is in a repository, whoever it belongs to: any commit by its id, and parts of it.
+    pub fn serving<'a>(&self, command: &'static str) -> Invocation<'a> {
+        let mut invocation =
+            Invocation::new(&self.program, command, isolated_variables(&self.path));
+        invocation.own_process_group();
+        invocation.configure(HARDENING);
+        invocation.configure(SERVING);
+        invocation.subcommand(command);
+        invocation
+    }
+
     /// Starts to describe a run of `git <command>` that talks to a remote as the user would.
     ///
     /// It stays in the process group of the terminal, so that ssh can ask for a passphrase.
@@ -214,5 +225,29 @@ pub(crate) mod tests {
         }
         let as_user = git.as_user("config").args(["--get", "alias.x"]);
         assert_eq!(as_user.text().await.unwrap(), "!true");
+    }
+
+    #[tokio::test]
+    async fn secret_settings_stand_behind_those_of_the_user_and_in_no_argument() {
+        let environment = std::env::vars_os().chain([
+            ("GIT_CONFIG_COUNT".into(), "1".into()),
+            ("GIT_CONFIG_KEY_0".into(), "x.user".into()),
+            ("GIT_CONFIG_VALUE_0".into(), "theirs".into()),
+        ]);
+        let git = Git::check(environment).await.unwrap();
+        let secret = [("x.ours".to_owned(), "t0ken".to_owned())];
+        let get = |key| {
+            git.as_user("config")
+                .secret_settings(&secret)
+                .args(["--get", key])
+        };
+        assert_eq!(get("x.user").text().await.unwrap(), "theirs");
+        assert_eq!(get("x.ours").text().await.unwrap(), "t0ken");
+        let failing = git
+            .as_user("config")
+            .secret_settings(&secret)
+            .args(["--t0ken"]);
+        let error = failing.run().await.unwrap_err().to_string();
+        assert!(error.contains("***") && !error.contains("t0ken"), "{error}");
     }
 }

@@ -168,6 +168,7 @@ pub(super) async fn open(
         object_format,
         shallow: small_file(&repository.common_dir.join("shallow")).filter(|s| !s.is_empty()),
         url: parsed.map(|url| url.to_string()),
+        tags: Vec::new(),
         dirty,
         local: Some(repository.clone()),
     })

@@ -3,6 +3,7 @@
 mod local;
 mod name;
 mod remote;
+mod several;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 pub(crate) use local::is_dirty;
 pub use local::{LocalRepository, discover};
 pub use name::tell_apart;
-pub use remote::RemoteCache;
+pub use remote::{RemoteCache, Wanted};
+pub use several::{Selection, open_all};
 pub use source::{RemoteUrl, Source, SourceError};
 
 use crate::fault::Fault;
@@ -35,6 +37,8 @@ pub struct Origin {
     pub shallow: Option<Vec<u8>>,
     /// URL of the remote without credentials, for scripts that ask git for it.
     pub url: Option<String>,
+    /// Commit or tag object, and short name, of the tags that steps see; none unless they were asked for.
+    pub tags: Vec<(String, String)>,
     /// Whether tracked files differ from the commit in `HEAD`; the differences are not part of a run.
     pub dirty: bool,
     /// The repository on this machine that results can be applied to; `None` for a remote one.

@@ -139,6 +139,7 @@ mod tests {
                 bare: true,
             }),
             url,
+            tags: Vec::new(),
             dirty: false,
         }
     }

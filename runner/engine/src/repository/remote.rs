@@ -18,6 +18,18 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(6),
 ];
 
+/// The same where nobody looks on: a server may be away for a while.
+const PATIENT: [Duration; 5] = [
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(6),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+];
+
+/// The depth that git takes for all of it.
+const WHOLE_HISTORY: &str = "--depth=2147483647";
+
 /// How often a branch may move between being listed and being fetched.
 const MOVES: usize = 3;
 
@@ -25,6 +37,25 @@ const MOVES: usize = 3;
 #[derive(Debug, Clone)]
 pub struct RemoteCache {
     directory: PathBuf,
+}
+
+/// A commit that is wanted of a remote.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Where from; http or https.
+    pub url: &'a RemoteUrl,
+    /// Name of the repository.
+    pub name: &'a str,
+    /// Full commit id.
+    pub rev: &'a str,
+    /// Short name of the branch that steps see, or empty.
+    pub branch: &'a str,
+    /// Headers of each request, by name; their values are secrets.
+    pub headers: &'a [(&'a str, String)],
+    /// Whether steps see the repository's tags.
+    pub tags: bool,
+    /// Whether the commit alone will do, without those before it.
+    pub shallow: bool,
 }
 
 /// What a remote calls a commit.
@@ -42,6 +73,11 @@ impl RemoteCache {
         }
     }
 
+    /// Where the repository of this URL is, once it has been opened.
+    pub fn git_dir(&self, url: &RemoteUrl) -> PathBuf {
+        self.directory.join(key(url))
+    }
+
     pub(super) async fn open(
         &self,
         git: &Git,
@@ -55,6 +91,8 @@ impl RemoteCache {
             git,
             url,
             git_dir: &git_dir,
+            settings: &[],
+            pauses: &PAUSES,
         };
         let (branch, rev) = match wanted {
             Some(id) if is_object_id(id) => {
@@ -75,6 +113,84 @@ impl RemoteCache {
             git_dir,
             object_format,
             url: Some(url.to_string()),
+            tags: Vec::new(),
+            dirty: false,
+            local: None,
+        })
+    }
+
+    /// Opens one commit of a repository that a server hands out to those who show what they were given. A commit that is in the cache is not
+    /// fetched again.
+    ///
+    /// # Errors
+    /// A fault of the workspace when it cannot be had, also after having tried for about a minute.
+    pub async fn open_commit(
+        &self,
+        git: &Git,
+        wanted: &Wanted<'_>,
+        mut progress: impl FnMut(&str) + Send,
+    ) -> Result<Origin, Fault> {
+        let Wanted {
+            url,
+            name,
+            rev,
+            branch,
+            headers,
+            tags,
+            shallow,
+        } = *wanted;
+        if !is_object_id(rev) {
+            return Err(Fault::workspace(format!(
+                "{rev:?} is no full commit id of repository {name}"
+            )));
+        }
+        let settings = settings_of(headers);
+        let git_dir = self.directory.join(key(url));
+        let remote = Remote {
+            git,
+            url,
+            git_dir: &git_dir,
+            settings: &settings,
+            pauses: &PATIENT,
+        };
+        let is_there = async || {
+            let whole = shallow || !git_dir.join("shallow").exists();
+            Ok::<_, Fault>(whole && git_dir.join("HEAD").is_file() && remote.has(rev).await?)
+        };
+        if tags || !is_there().await? {
+            let (_lock, _) = self.entry(url, &mut progress).await?;
+            if !is_there().await? {
+                let exact = format!("+{rev}:refs/capstan/{rev}");
+                let depth = if shallow { "--depth=1" } else { WHOLE_HISTORY };
+                let fetched = remote
+                    .run_fetch(Some(depth), &[&exact], &mut progress)
+                    .await;
+                fetched.map_err(|error| remote.explain(error))?;
+            }
+            if tags {
+                let all = ["+refs/tags/*:refs/capstan/tags/*"];
+                let fetched = remote
+                    .run_fetch(Some("--depth=1"), &all, &mut progress)
+                    .await;
+                fetched.map_err(|error| remote.explain(error))?;
+            }
+        }
+        let tags = if tags {
+            remote.tags().await?
+        } else {
+            Vec::new()
+        };
+        Ok(Origin {
+            name: name.to_owned(),
+            branch: branch.to_owned(),
+            rev: rev.to_owned(),
+            objects: local::object_directories(&git_dir.join("objects")),
+            shallow: fs_err::read(git_dir.join("shallow")).ok(),
+            git_dir,
+            // Repositories in the cache are laid out with no other.
+            object_format: "sha1".to_owned(),
+            url: None,
+            tags,
             dirty: false,
             local: None,
         })
@@ -86,11 +202,7 @@ impl RemoteCache {
         url: &RemoteUrl,
         progress: &mut (impl FnMut(&str) + Send),
     ) -> Result<(Lock, PathBuf), Fault> {
-        let digest = Sha256::digest(url.to_string().as_bytes());
-        let key: String = digest[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let key = key(url);
         let failed = |error: std::io::Error| {
             Fault::environment(format!("preparing the cache for {url}: {error}"))
         };
@@ -122,10 +234,31 @@ impl RemoteCache {
     }
 }
 
+/// The name of the directory in the cache in which a remote's repository is.
+fn key(url: &RemoteUrl) -> String {
+    let digest = Sha256::digest(url.to_string().as_bytes());
+    let hex = digest[..16].iter().map(|byte| format!("{byte:02x}"));
+    hex.collect()
+}
+
+/// What git sends with each request. It must not be sent anywhere else, so redirections are not followed.
+fn settings_of(headers: &[(&str, String)]) -> Vec<(String, String)> {
+    let header = |(name, value): &(&str, String)| {
+        let line = format!("{name}: {value}");
+        ("http.extraHeader".to_owned(), line)
+    };
+    let mut settings: Vec<_> = headers.iter().map(header).collect();
+    settings.push(("http.followRedirects".to_owned(), "false".to_owned()));
+    settings
+}
+
 struct Remote<'a> {
     git: &'a Git,
     url: &'a RemoteUrl,
     git_dir: &'a Path,
+    /// See [`Invocation::secret_settings`].
+    settings: &'a [(String, String)],
+    pauses: &'a [Duration],
 }
 
 impl Remote<'_> {
@@ -235,6 +368,25 @@ impl Remote<'_> {
         .map(drop)
     }
 
+    /// The tags that have been fetched.
+    async fn tags(&self) -> Result<Vec<(String, String)>, Fault> {
+        const BELOW: &str = "refs/capstan/tags/";
+        let listing = self
+            .git
+            .isolated("for-each-ref")
+            .git_dir(self.git_dir)
+            .args(["--format=%(objectname) %(refname)", BELOW])
+            .output(64 * 1024 * 1024)
+            .await
+            .map_err(|error| error.into_fault("listing tags"))?;
+        let listing = String::from_utf8_lossy(&listing);
+        let tags = listing.lines().filter_map(|line| {
+            let (object, name) = line.split_once(' ')?;
+            Some((object.to_owned(), name.strip_prefix(BELOW)?.to_owned()))
+        });
+        Ok(tags.collect())
+    }
+
     /// Asks the remote what it calls `wanted`.
     async fn advertised(
         &self,
@@ -291,12 +443,15 @@ impl Remote<'_> {
         switches: impl for<'c> Fn(Invocation<'c>) -> Invocation<'c>,
         names: &[&str],
     ) -> Result<Vec<u8>, GitError> {
-        let mut pauses = PAUSES.into_iter();
+        let mut pauses = self.pauses.iter().copied();
         loop {
             let mut invocation = switches(self.git.as_user(command).git_dir(self.git_dir))
                 .arg("--")
                 .arg(self.url.with_credentials())
                 .args(names);
+            if !self.settings.is_empty() {
+                invocation = invocation.secret_settings(self.settings);
+            }
             for secret in self.url.secrets() {
                 invocation = invocation.secret(secret);
             }

@@ -122,6 +122,11 @@ fn host(url: &str) -> &str {
 }
 
 impl RemoteUrl {
+    /// What its repository is called: host and path, or the last part of the path if there is no host.
+    pub fn repository_name(&self) -> String {
+        super::name::of_url(self)
+    }
+
     /// The URL with its credentials, for git only.
     pub(super) fn with_credentials(&self) -> &str {
         &self.0

@@ -350,3 +350,65 @@ async fn concurrent_opens_share_one_copy() {
     assert_eq!(one.git_dir, two.unwrap().git_dir);
     assert_eq!(one.rev, three.unwrap().rev);
 }
+
+async fn commit_of(
+    machine: &Machine,
+    fixture: &Fixture,
+    rev: &str,
+    (tags, shallow): (bool, bool),
+) -> (Result<Origin, Fault>, Vec<String>) {
+    let Ok(Source::Remote { url, .. }) = Source::parse(&url(fixture), Path::new("/")) else {
+        panic!("it is a URL");
+    };
+    let headers = [("Authorization", "Bearer t0ken".to_owned())];
+    let wanted = Wanted {
+        url: &url,
+        name: "acme/widgets",
+        rev,
+        branch: "main",
+        headers: &headers,
+        tags,
+        shallow,
+    };
+    let mut told = Vec::new();
+    let cache = RemoteCache::new(machine.cache.path());
+    let tell = |line: &str| told.push(line.to_owned());
+    let opened = cache.open_commit(&machine.git, &wanted, tell).await;
+    (opened, told)
+}
+
+#[tokio::test]
+async fn a_commit_is_fetched_once_and_its_history_only_if_wanted() {
+    let machine = Machine::new().await;
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    fixture.git(&["tag", "-a", "-m", "one", "v1"]);
+    let second = fixture.commit("second");
+    let (origin, told) = commit_of(&machine, &fixture, &second, (false, true)).await;
+    let origin = origin.unwrap();
+    assert_eq!((&*origin.name, &*origin.branch), ("acme/widgets", "main"));
+    assert_eq!((origin.url, origin.tags), (None, Vec::new()));
+    assert!(origin.shallow.is_some() && !told.is_empty());
+    let (_, told) = commit_of(&machine, &fixture, &second, (false, true)).await;
+    assert_eq!(told, Vec::<String>::new());
+
+    let (origin, _) = commit_of(&machine, &fixture, &second, (true, false)).await;
+    let origin = origin.unwrap();
+    assert_eq!(origin.tags, [(fixture.rev("v1"), "v1".to_owned())]);
+    let history = git_in(&origin.git_dir, &["rev-list", "--count", &second]);
+    assert_eq!(history, b"2\n");
+}
+
+#[tokio::test]
+async fn what_is_no_commit_of_the_server_is_told_without_secrets() {
+    let machine = Machine::new().await;
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    let (error, _) = commit_of(&machine, &fixture, "--upload-pack=id", (false, true)).await;
+    let expected = "\"--upload-pack=id\" is no full commit id of repository acme/widgets";
+    assert_eq!(error.unwrap_err().message, expected);
+    let (error, _) = commit_of(&machine, &fixture, &"1".repeat(40), (false, true)).await;
+    let message = error.unwrap_err().message;
+    assert!(
+        message.starts_with("fetching file://") && !message.contains("t0ken"),
+        "{message}"
+    );
+}

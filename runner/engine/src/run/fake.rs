@@ -387,6 +387,10 @@ impl Recorder {
 
 impl Report for Recorder {
     fn report(&self, job: usize, what: Reported<'_>) {
+        // What is told next says it, too.
+        if matches!(what, Reported::Ran { .. }) {
+            return;
+        }
         let line = describe(&what);
         let is = |wanted: &Mutex<Option<String>>| {
             let mut wanted = wanted.lock().unwrap();
@@ -438,5 +442,6 @@ fn describe(what: &Reported<'_>) -> String {
         Reported::Failed { failure } => format!("failed: {}", failure.summary),
         Reported::Plugin { plugin, what, .. } => format!("plugin {plugin}: {what}"),
         Reported::Cancelled => "cancelled".to_owned(),
+        Reported::Ran { step, code } => format!("{} ended with {code}", step + 1),
     }
 }

@@ -125,6 +125,16 @@ fn decode(bytes: &[u8], step: usize) -> Result<StepResult, String> {
 }
 
 impl<E: Engine> Runner<E> {
+    /// The key under which the result of `step` of `job` may be kept; `None` if it is not to be kept.
+    ///
+    /// # Errors
+    /// When a mounted path is missing or unreadable: without it there is no key.
+    pub async fn cache_key(&self, job: &Job, step: usize) -> Result<Option<String>, MountsError> {
+        let fingerprint = self.plugins.fingerprint();
+        let keys = keys(&*self.engine, job, fingerprint).await?;
+        Ok(keys.get(step).cloned())
+    }
+
     /// Looks for the latest step of `job` whose result is in the cache.
     ///
     /// # Errors

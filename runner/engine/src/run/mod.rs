@@ -7,12 +7,14 @@
 mod capture;
 mod containers;
 mod duration;
+mod event_lines;
 mod failure;
 mod hooks;
 mod lookup;
 mod mounts;
 mod outlet;
 mod ownership;
+mod plain;
 mod plugin_report;
 mod prepare;
 mod preview;
@@ -24,8 +26,11 @@ mod step;
 mod step_log;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,18 +41,21 @@ use capstan_core::task::Task;
 use tokio_util::sync::CancellationToken;
 
 pub use self::duration::go_duration;
+pub use self::event_lines::EventLines;
 pub use self::failure::{Cause, Failure};
 pub use self::lookup::Resume;
 pub use self::mounts::{MountsError, metadata as mounts_metadata};
+pub use self::plain::PlainRun;
 pub use self::plugin_report::{PluginReport, Refused};
-pub use self::preview::{Preview, StepPreview, preview};
+pub use self::preview::{Preview, StepPreview, certain_images, preview};
 pub use self::report::{Report, Reported, Silent};
 
 use crate::cache::StepCache;
+use crate::fault::Fault;
 use crate::git::Git;
 use crate::plugins::Plugins;
 use crate::repository::Origin;
-use crate::sandbox::{BindMount, Engine, Limits, User};
+use crate::sandbox::{BindMount, Engine, Limits, User, WORK};
 
 /// How steps are run; the same for all tasks of a run.
 #[derive(Debug, Clone)]
@@ -62,6 +70,10 @@ pub struct Settings {
     pub platform: Option<String>,
     /// Mounts that every step gets, after its own.
     pub mounts: Vec<BindMount>,
+    /// Where containers see the workspace: an absolute path.
+    pub place: String,
+    /// Further names of hosts that containers know: `name:address`.
+    pub hosts: Vec<String>,
     /// Longest run of one step; `None`: bounded by the task only.
     pub step_timeout: Option<Duration>,
     /// Longest run of one task, workspace included.
@@ -86,6 +98,8 @@ impl Default for Settings {
             network: None,
             platform: None,
             mounts: Vec::new(),
+            place: WORK.to_owned(),
+            hosts: Vec::new(),
             step_timeout: None,
             task_timeout: Duration::from_secs(60 * 60),
             prepare_ahead: 1,
@@ -105,13 +119,32 @@ pub enum Base {
     /// In the working tree of this repository: steps run right there, and what they do stays
     /// (facts/batch-spec.md 4.4).
     InPlace(Arc<Origin>),
+    /// As [`Base::Commit`], but the repository is only got when a step is certain to run: after policies have agreed to the job.
+    Later(Arc<dyn GetOrigin>),
+}
+
+/// Gets a repository when it is needed.
+pub trait GetOrigin: fmt::Debug + Send + Sync {
+    /// Gets it.
+    ///
+    /// # Errors
+    /// A fault that says why it cannot be had.
+    fn get(&self) -> Pin<Box<dyn Future<Output = Result<Arc<Origin>, Fault>> + Send + '_>>;
 }
 
 impl Base {
-    /// The commit that diffs are against.
-    pub fn origin(&self) -> &Arc<Origin> {
+    /// The commit that diffs are against, if it is known before the job runs.
+    pub fn origin(&self) -> Option<&Arc<Origin>> {
         match self {
-            Self::Commit(origin) | Self::InPlace(origin) => origin,
+            Self::Commit(origin) | Self::InPlace(origin) => Some(origin),
+            Self::Later(_) => None,
+        }
+    }
+
+    async fn open(&self) -> Result<Arc<Origin>, Fault> {
+        match self {
+            Self::Commit(origin) | Self::InPlace(origin) => Ok(Arc::clone(origin)),
+            Self::Later(getter) => getter.get().await,
         }
     }
 }
@@ -133,6 +166,8 @@ pub struct Job {
     pub secrets: Secrets,
     /// What is already known of its result.
     pub resume: Option<Resume>,
+    /// Steps, from 0, of which somebody else has decided that they do not run. Nothing is told of them.
+    pub skip: BTreeSet<usize>,
 }
 
 /// What became of a job.

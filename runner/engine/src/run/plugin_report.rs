@@ -52,6 +52,19 @@ pub enum PluginReport<'a> {
     },
 }
 
+impl PluginReport<'_> {
+    /// Whether it changes what comes of the job, or would have: nobody should wonder why.
+    pub fn changes_the_result(&self) -> bool {
+        match self {
+            Self::Said { level, .. } => *level >= Level::Warn,
+            Self::Called { .. } => false,
+            // The failure of the job says it.
+            Self::Refused { audit, .. } => *audit,
+            _ => true,
+        }
+    }
+}
+
 /// Why a plugin stops a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {

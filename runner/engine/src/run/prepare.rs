@@ -26,7 +26,9 @@ pub(super) fn first<E: Engine>(
     }
     let step = &progress.job.task.steps[index];
     let image = render::container(step, index + 1, context);
-    let env = render::container_environment(step, &progress.job.outer_environment, context);
+    let place = &progress.runner.settings.place;
+    let outer = &progress.job.outer_environment;
+    let env = render::container_environment(step, outer, context, place);
     if let (Ok(image), Ok(env)) = (image, env) {
         start_early(progress, index, image, env)?;
         look_ahead(progress, index)?;
@@ -106,11 +108,13 @@ enum Early {
 
 fn early<E: Engine>(progress: &Progress<'_, E>, index: usize, context: &StepContext) -> Early {
     let step = &progress.job.task.steps[index];
-    if render::is_skipped_early(step, context) {
+    if progress.job.skip.contains(&index) || render::is_skipped_early(step, context) {
         return Early::Skipped;
     }
     let image = render::early_container(step, index + 1, context);
-    let env = render::early_environment(step, &progress.job.outer_environment, context);
+    let place = &progress.runner.settings.place;
+    let outer = &progress.job.outer_environment;
+    let env = render::early_environment(step, outer, context, place);
     match (image, env) {
         (Some(image), Some(env)) => Early::Known { image, env },
         _ => Early::Unknown,
@@ -169,6 +173,7 @@ fn order<E: Engine>(
     let files = step.files.keys().cloned().collect();
     let (user, limits) = (settings.user, shape.limits.clone());
     let (network, platform) = (shape.network.clone(), settings.platform.clone());
+    let (place, hosts) = (settings.place.clone(), settings.hosts.clone());
     Ok(Order {
         image: shape.image.clone(),
         platform: platform.clone(),
@@ -178,12 +183,14 @@ fn order<E: Engine>(
             image,
             user,
             workspace,
+            place,
             directory,
             env,
             files,
             mounts,
             limits,
             network,
+            hosts,
             platform,
         }),
     })

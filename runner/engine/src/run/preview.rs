@@ -120,3 +120,14 @@ fn text_preview(name: &str, text: &str, context: &StepContext) -> Preview {
         },
     }
 }
+
+/// The names of a task's images that do not depend on what its steps do.
+pub fn certain_images(task: &Task) -> impl Iterator<Item = String> {
+    preview(task)
+        .into_iter()
+        .filter_map(|step| match (step.container, step.runs) {
+            (_, Some(false)) => None,
+            (Preview::Final(name), _) if !name.trim().is_empty() => Some(name),
+            _ => None,
+        })
+}

@@ -11,7 +11,7 @@ use capstan_core::template::{
 };
 
 use crate::sandbox::can_be_set_late;
-use crate::workspace::VISIBLE_GIT_ENVIRONMENT;
+use crate::workspace::visible_git_environment;
 
 /// How much of a value is shown in a message, in characters.
 const MAX_SHOWN: usize = 60;
@@ -141,23 +141,22 @@ pub(super) fn container_environment(
     step: &Step,
     outer: &BTreeMap<String, String>,
     context: &StepContext,
+    place: &str,
 ) -> Result<BTreeMap<String, String>, String> {
     let mut env = environment(step, outer, context)?;
-    env.extend(visible_git(&env));
+    env.extend(visible_git(&env, place));
     Ok(env)
 }
 
 /// The variables with which git accepts the workspace whoever owns it: all of them, or none for a step
 /// whose own variables set one, as they only make sense together.
-pub(super) fn visible_git(own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let sets_one = VISIBLE_GIT_ENVIRONMENT
-        .iter()
-        .any(|(ours, _)| own.contains_key(*ours));
-    if sets_one {
+pub(super) fn visible_git(own: &BTreeMap<String, String>, place: &str) -> BTreeMap<String, String> {
+    let ours = visible_git_environment(place);
+    if ours.iter().any(|(ours, _)| own.contains_key(*ours)) {
         return BTreeMap::new();
     }
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    VISIBLE_GIT_ENVIRONMENT.map(owned).into()
+    ours.map(owned).into()
 }
 
 /// The part of the environment whose values do not depend on what earlier steps did.
@@ -168,9 +167,10 @@ pub(super) fn early_environment(
     step: &Step,
     outer: &BTreeMap<String, String>,
     context: &StepContext,
+    place: &str,
 ) -> Option<BTreeMap<String, String>> {
     let own = resolve(step, outer);
-    let mut early = visible_git(&own);
+    let mut early = visible_git(&own, place);
     for (name, value) in own {
         match early_text(&name, &value, context) {
             Some(rendered) => {

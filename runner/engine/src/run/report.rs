@@ -80,6 +80,13 @@ pub enum Reported<'a> {
         /// What; any encoding, cut anywhere.
         bytes: &'a [u8],
     },
+    /// The script has come to its end; what it did is looked at next.
+    Ran {
+        /// The step.
+        step: usize,
+        /// Its exit code.
+        code: i32,
+    },
     /// The step is over and its result is known.
     StepDone {
         /// The result.

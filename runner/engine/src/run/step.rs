@@ -11,13 +11,15 @@ use capstan_core::template::{StepContext, StepVars};
 use capstan_core::wasm_step::is_component;
 use tokio::sync::mpsc;
 
-use super::containers::NotMade;
+use super::containers::{Containers, NotMade};
 use super::failure::{Cause, Failure};
+use super::hooks::Hooks;
 use super::outlet::{LogSink, Outlet};
 use super::report::Reported;
 use super::shape::Shape;
+use super::step_log::StepLog;
 use super::task::{Known, Progress, Stage, changed_files};
-use super::{prepare, render};
+use super::{Job, Runner, prepare, render};
 use crate::fault::Fault;
 use crate::sandbox::{Chunk, Engine, Exit, Gated, Inputs, SCRIPT};
 
@@ -28,12 +30,23 @@ const CHUNKS: usize = 16;
 const SHOWN: usize = 500;
 
 /// What a step's script is run with, all rendered.
-struct Rendered {
-    shape: Shape,
-    script: String,
-    files: BTreeMap<String, String>,
+pub(super) struct Rendered {
+    pub(super) shape: Shape,
+    pub(super) script: String,
+    pub(super) files: BTreeMap<String, String>,
     /// The variables that the container does not have yet.
-    late: BTreeMap<String, String>,
+    pub(super) late: BTreeMap<String, String>,
+}
+
+/// Those who have to do with a script that runs. Its container is the current one.
+pub(super) struct Around<'a, E: Engine> {
+    pub(super) runner: &'a Runner<E>,
+    pub(super) job: &'a Job,
+    /// Of the job, for the report.
+    pub(super) index: usize,
+    pub(super) containers: &'a mut Containers<E>,
+    pub(super) hooks: &'a Hooks,
+    pub(super) log: Option<&'a mut StepLog>,
 }
 
 /// What a script left behind.
@@ -139,7 +152,15 @@ async fn execute<E: Engine>(
     progress.stage = Stage::Running(index);
     let fault = |fault| Box::new(Failure::fault(Some(index), "", fault));
     prepare::look_ahead(progress, index).map_err(fault)?;
-    let ran = run_script(progress, index, rendered).await;
+    let around = Around {
+        runner: progress.runner,
+        job: progress.job,
+        index: progress.index,
+        containers: &mut progress.containers,
+        hooks: &progress.hooks,
+        log: progress.log.as_mut(),
+    };
+    let ran = run_script(around, index, rendered).await;
     progress.containers.discard_current();
     let (stdout, stderr) = ran?;
 
@@ -179,7 +200,8 @@ async fn prepare<E: Engine>(
         .check_step(job, index, &script, &mut shape)
         .await?;
     let mut late = shape.env.clone();
-    late.extend(render::visible_git(&shape.env));
+    let place = &progress.runner.settings.place;
+    late.extend(render::visible_git(&shape.env, place));
 
     // A container that was made ahead fits unless what it was made from turned out otherwise. Policies change steps before
     // anything is made.
@@ -187,20 +209,8 @@ async fn prepare<E: Engine>(
         prepare::start(progress, index, &shape, late.clone()).map_err(fault)?;
     }
     progress.containers.keep_late(index, &mut late);
-    let image = match progress.containers.take(index).await {
-        Ok(image) => image,
-        Err(NotMade::Container(error)) => return Err(fault(error)),
-        Err(NotMade::Image(error)) => {
-            let (number, image) = (index + 1, &shape.image);
-            let doing = if is_component(image) {
-                "load component"
-            } else {
-                "pull image"
-            };
-            let failed = format!("failed to {doing} for step {number}: {image}: ");
-            return Err(Box::new(Failure::fault(Some(index), &failed, error)));
-        }
-    };
+    let image = progress.containers.take(index).await;
+    let image = image.map_err(|error| not_made(index, &shape.image, error))?;
     progress.keys.check(index, &image);
     progress.before_step(&image).await.map_err(fault)?;
     // A component has no rights to take back the files of others.
@@ -218,9 +228,22 @@ async fn prepare<E: Engine>(
     })
 }
 
+/// Why there is no container for a step.
+pub(super) fn not_made(index: usize, image: &str, error: NotMade) -> Box<Failure> {
+    let failed = match &error {
+        NotMade::Container(_) => String::new(),
+        NotMade::Image(_) if is_component(image) => {
+            format!("failed to load component for step {}: {image}: ", index + 1)
+        }
+        NotMade::Image(_) => format!("failed to pull image for step {}: {image}: ", index + 1),
+    };
+    let (NotMade::Container(fault) | NotMade::Image(fault)) = error;
+    Box::new(Failure::fault(Some(index), &failed, fault))
+}
+
 /// Opens the gate and follows the script to its end.
-async fn run_script<E: Engine>(
-    progress: &mut Progress<'_, E>,
+pub(super) async fn run_script<E: Engine>(
+    around: Around<'_, E>,
     index: usize,
     rendered: Rendered,
 ) -> Result<(String, String), Box<Failure>> {
@@ -230,15 +253,14 @@ async fn run_script<E: Engine>(
         files,
         late,
     } = rendered;
-    let Progress {
+    let Around {
         runner,
         job,
         index: job_index,
         containers,
         hooks,
         log,
-        ..
-    } = progress;
+    } = around;
     let report = runner.report.as_ref();
     let fault = |fault| Box::new(Failure::fault(Some(index), "", fault));
     let Some(at_gate) = containers.current.as_mut() else {
@@ -251,12 +273,12 @@ async fn run_script<E: Engine>(
         script: &shown.0,
         env: &masked(&shape, secrets),
     };
-    report.report(*job_index, started);
+    report.report(job_index, started);
 
     let settings = &runner.settings;
-    let mut log = LogSink::new(log.as_mut());
+    let mut log = LogSink::new(log);
     log.write(|log| log.begin(index, &shown.0, &shown.1));
-    let place = (*job_index, index);
+    let place = (job_index, index);
     let limit = settings.capture_limit;
     let mut outlet = Outlet::open(place, report, hooks, secrets, log, limit).await?;
     let (sender, mut receiver) = mpsc::channel(CHUNKS);
@@ -285,6 +307,10 @@ async fn run_script<E: Engine>(
     };
 
     outlet.close();
+    if let Ended::Exit(Exit { code, .. }) = ended {
+        let ran = Reported::Ran { step: index, code };
+        report.report(job_index, ran);
+    }
     let note = ended.note().map(|note| secrets.redact(&note).into_owned());
     outlet.log.write(|log| log.end(note.as_deref()));
     outlet.log_what_was_dropped();

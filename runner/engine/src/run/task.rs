@@ -20,6 +20,7 @@ use super::report::Reported;
 use super::step_log::StepLog;
 use super::{Base, Finished, Job, Outcome, Runner, lookup, prepare, render, step};
 use crate::fault::Fault;
+use crate::repository::Origin;
 use crate::sandbox::{Engine, Image};
 use crate::workspace::{Layout, Workspace};
 
@@ -39,6 +40,8 @@ pub(super) struct Progress<'a, E: Engine> {
     /// Whether a step has run in the workspace.
     pub(super) written: bool,
     workspace: Option<Workspace>,
+    /// What the workspace is made of.
+    origin: Option<Arc<Origin>>,
 }
 
 /// What a task is at, for the report when it takes too long.
@@ -87,6 +90,7 @@ pub(super) async fn run<E: Engine>(
         keys: Keys::default(),
         written: false,
         workspace: None,
+        origin: None,
     };
     progress.tell(Reported::Started);
     let outcome = tokio::select! {
@@ -148,6 +152,9 @@ impl<E: Engine> Progress<'_, E> {
         }
         let mut ran = false;
         for (index, step) in steps.iter().enumerate().skip(start) {
+            if job.skip.contains(&index) {
+                continue;
+            }
             let context = render::context(&self.job.task, previous.as_deref());
             let runs = render::condition(step, &context)
                 .map_err(|error| Failure::template(index, error))?;
@@ -267,11 +274,15 @@ impl<E: Engine> Progress<'_, E> {
         self.open_log()?;
         let home = runner.workspaces.join(self.name());
         let layout = layout(self.job);
+        let origin = self.job.base.open().await?;
         // Kept at once, so that it is put away also if what follows fails.
         self.workspace = Some(match &self.job.base {
-            Base::Commit(origin) => Workspace::make(&runner.git, home, origin, layout)?,
-            Base::InPlace(origin) => Workspace::in_place(&runner.git, home, origin).await?,
+            Base::Commit(_) | Base::Later(_) => {
+                Workspace::make(&runner.git, home, &origin, layout)?
+            }
+            Base::InPlace(_) => Workspace::in_place(&runner.git, home, &origin).await?,
         });
+        self.origin = Some(origin);
         prepare::first(self, first, context)
     }
 
@@ -282,14 +293,15 @@ impl<E: Engine> Progress<'_, E> {
         let layout = layout(job);
         let mut without = Vec::new();
         loop {
-            if let Base::Commit(origin) = &job.base {
+            let in_place = matches!(job.base, Base::InPlace(_));
+            if let (false, Some(origin)) = (in_place, self.origin.clone()) {
                 let workspace = self.workspace_mut().map_err(fault)?;
-                workspace.check_out(origin, layout).await.map_err(fault)?;
+                workspace.check_out(&origin, layout).await.map_err(fault)?;
             }
             if !self.hooks.have(Hook::Workspace) {
                 break;
             }
-            let can_undo = matches!(job.base, Base::Commit(_));
+            let can_undo = !in_place;
             let root = self.workspace().map_err(fault)?.root().to_path_buf();
             let failed = self.hooks.prepare(&root, &without, can_undo).await;
             self.log_plugins();

@@ -9,10 +9,10 @@ use capstan_plugin_host::{self as host, CallLimits, Command};
 use tokio::sync::mpsc;
 
 use super::components::Loaded;
-use super::stage::{Stage, WORK};
+use super::stage::Stage;
 use crate::fault::Fault;
-use crate::sandbox::{Chunk, Exit, Gated, Inputs, Preparation, Stream};
-use crate::workspace::VISIBLE_GIT_ENVIRONMENT;
+use crate::sandbox::{Chunk, Exit, Gated, Inputs, Preparation, Stream, WORK};
+use crate::workspace::visible_git_environment;
 
 /// How long a run that was cut short may go on: until the clock's next tick, or the end of what the disk is doing for it.
 const NOTICE: Duration = Duration::from_secs(30);
@@ -63,12 +63,11 @@ impl WasmContainer {
         let mut environment = self.preparation.env.clone();
         environment.extend(inputs.env.clone());
         // Git's own files are not shown, so there is nothing for git to accept.
-        let ours = |(name, value)| environment.get(name).is_some_and(|has| has == value);
-        if VISIBLE_GIT_ENVIRONMENT.into_iter().all(ours) {
-            environment.retain(|name, _| {
-                let mut ours = VISIBLE_GIT_ENVIRONMENT.into_iter();
-                !ours.any(|(ours, _)| ours == name)
-            });
+        let ours = visible_git_environment(&self.preparation.place);
+        let is_ours =
+            |(name, value): &(&str, &str)| environment.get(*name).is_some_and(|has| has == value);
+        if ours.iter().all(is_ours) {
+            environment.retain(|name, _| !ours.iter().any(|(ours, _)| ours == name));
         }
         let default = CallLimits::step();
         Ok(Command {

@@ -8,11 +8,8 @@ use std::path::{Path, PathBuf};
 use capstan_plugin_host::Directory;
 use tempfile::TempDir;
 
-use crate::sandbox::{BindMount, Preparation};
+use crate::sandbox::{BindMount, Preparation, WORK};
 use crate::workspace::GIT_OBJECTS;
-
-/// Where a component sees the workspace.
-pub(super) const WORK: &str = "/work";
 
 /// Where it sees a private directory.
 const TMP: &str = "/tmp";
@@ -251,12 +248,14 @@ mod tests {
                     },
                     user: User::Image,
                     workspace: root.join("work"),
+                    place: WORK.to_owned(),
                     directory: String::new(),
                     env: BTreeMap::new(),
                     files: Vec::new(),
                     mounts: Vec::new(),
                     limits: Limits::default(),
                     network: None,
+                    hosts: Vec::new(),
                     platform: None,
                 },
                 directory,

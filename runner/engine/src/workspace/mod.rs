@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::{Dir, Permissions, PermissionsExt as _};
 
 pub use tree::Tidied;
-pub use visible::{GIT_OBJECTS, VISIBLE_GIT_ENVIRONMENT};
+pub use visible::{GIT_OBJECTS, visible_git_environment};
 
 use crate::fault::Fault;
 use crate::git::{Git, Invocation};
@@ -65,12 +65,27 @@ impl Workspace {
         origin: &Origin,
         layout: Layout<'_>,
     ) -> Result<Self, Fault> {
-        let failed = |error: io::Error| Fault::disk("creating workspace", &error);
         let root = home.join("work");
+        Self::make_at(git, home, root, origin, layout)
+    }
+
+    /// Like [`Workspace::make`], but what containers see is the new directory `root`, whose parent exists. It is not removed with the workspace.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn make_at(
+        git: &Git,
+        home: PathBuf,
+        root: PathBuf,
+        origin: &Origin,
+        layout: Layout<'_>,
+    ) -> Result<Self, Fault> {
+        let failed = |error: io::Error| Fault::disk("creating workspace", &error);
         make_home(&home, origin)
             .and_then(|()| {
                 fs_err::create_dir(&root)?;
-                tree::open(&home)?.set_permissions("work", Permissions::from_mode(0o777))
+                let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+                fs_err::set_permissions(&root, open_to_all)
             })
             .map_err(failed)?;
         let mut workspace = Self::over(git, home, root, origin)?;
@@ -94,6 +109,23 @@ impl Workspace {
             self.make_git_visible(origin).await?;
         }
         Ok(())
+    }
+
+    /// Lays out those files of the commit that the patterns of `git sparse-checkout` name, without cones, and a repository that knows
+    /// of the others.
+    ///
+    /// # Errors
+    /// As [`Workspace::check_out`].
+    pub async fn check_out_sparse(
+        &mut self,
+        origin: &Origin,
+        patterns: &[String],
+    ) -> Result<(), Fault> {
+        let failed = |error: io::Error| Fault::disk("creating workspace", &error);
+        make_sparse(&self.git_dir(), patterns).map_err(failed)?;
+        self.check_out_all().await?;
+        self.make_git_visible(origin).await?;
+        make_sparse(&self.root.join(".git"), patterns).map_err(failed)
     }
 
     /// Takes the working tree of `origin`, as it is, for the workspace (`facts/batch-spec.md` 4.4). Only the runner's
@@ -334,6 +366,21 @@ impl Workspace {
     }
 }
 
+/// Removes a directory with all that is in it, whatever containers wrote there. After [`Tidied::NeedsReclaim`] it may be called again.
+///
+/// # Errors
+/// A fault of the environment when the file system fails.
+pub fn remove_directory(directory: &Path) -> Result<Tidied, Fault> {
+    let removed = match (directory.parent(), directory.file_name()) {
+        (Some(parent), Some(name)) => {
+            tree::open(parent).and_then(|parent| tree::remove(&parent, name))
+        }
+        _ => Err(io::Error::other("it has no parent")),
+    };
+    removed
+        .map_err(|error| Fault::environment(format!("removing {}: {error}", directory.display())))
+}
+
 /// The private part of a workspace.
 fn make_home(home: &Path, origin: &Origin) -> io::Result<()> {
     crate::state::create_private(home)?;
@@ -347,6 +394,16 @@ fn make_home(home: &Path, origin: &Origin) -> io::Result<()> {
         &settings(),
     )?;
     stand_in(&home.join("exec"))
+}
+
+/// Has a git directory lay out what the patterns name only.
+fn make_sparse(directory: &Path, patterns: &[String]) -> io::Result<()> {
+    use std::io::Write as _;
+    let mut options = fs_err::OpenOptions::new();
+    let mut config = options.append(true).open(directory.join("config"))?;
+    config.write_all(b"[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = false\n")?;
+    let lines: String = patterns.iter().map(|line| format!("{line}\n")).collect();
+    fs_err::write(directory.join("info/sparse-checkout"), lines)
 }
 
 /// What the runner's own git directories of workspaces are set to.

@@ -693,3 +693,42 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn patterns_say_what_is_laid_out_elsewhere() {
+    let fixture = Fixture::with(&[("a/x", "1\n"), ("b/y", "2\n"), ("README", "3\n")]);
+    fixture.git(&["tag", "v1"]);
+    let mut origin = origin(&fixture).await;
+    origin.tags = vec![(fixture.rev("v1"), "v1".to_owned())];
+    let directory = tempfile::tempdir().unwrap();
+    let (home, root) = (directory.path().join("w"), directory.path().join("data"));
+    let layout = Layout {
+        only: "",
+        visible_git: true,
+    };
+    let mut workspace =
+        Workspace::make_at(&git().await, home.clone(), root.clone(), &origin, layout).unwrap();
+    let patterns = ["a/*".to_owned()];
+    workspace
+        .check_out_sparse(&origin, &patterns)
+        .await
+        .unwrap();
+    assert!(
+        root.join("a/x").is_file() && !root.join("b").exists() && !root.join("README").exists()
+    );
+    // Steps see a repository that knows of the rest, and of the tags.
+    let objects = fixture.path.join(".git/objects");
+    fs_err::write(
+        root.join(".git/objects/info/alternates"),
+        format!("{}\n", objects.display()),
+    )
+    .unwrap();
+    assert_eq!(text_of(&root, &["status", "--porcelain"]), "");
+    assert_eq!(text_of(&root, &["tag", "--points-at", "HEAD"]), "v1");
+    assert_eq!(workspace.diff(DIFF_LIMIT).await.unwrap(), b"");
+    // The directory is the caller's.
+    assert_eq!(workspace.remove().await.unwrap(), Tidied::Done);
+    assert!(root.is_dir() && !home.exists());
+    assert_eq!(remove_directory(&root).unwrap(), Tidied::Done);
+    assert!(!root.exists());
+}

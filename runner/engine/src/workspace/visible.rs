@@ -12,13 +12,15 @@ use crate::sandbox::BindMount;
 /// Where the source's object directories are mounted in containers.
 pub const GIT_OBJECTS: &str = "/.capstan-objects";
 
-/// Variables with which a git in a container accepts `/work/.git`, whoever owns it (from git 2.38 on). They are for
+/// Variables with which a git in a container accepts the repository at `place`, whoever owns it (from git 2.38 on). They are for
 /// steps that do not set `GIT_CONFIG_COUNT` themselves.
-pub const VISIBLE_GIT_ENVIRONMENT: [(&str, &str); 3] = [
-    ("GIT_CONFIG_COUNT", "1"),
-    ("GIT_CONFIG_KEY_0", "safe.directory"),
-    ("GIT_CONFIG_VALUE_0", "/work"),
-];
+pub fn visible_git_environment(place: &str) -> [(&'static str, &str); 3] {
+    [
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "safe.directory"),
+        ("GIT_CONFIG_VALUE_0", place),
+    ]
+}
 
 impl Workspace {
     pub(super) async fn make_git_visible(&mut self, origin: &Origin) -> Result<(), Fault> {
@@ -120,16 +122,20 @@ fn write(directory: &Path, origin: &Origin, objects: &[PathBuf]) -> io::Result<(
         settings.push(("remote \"origin\".url", url.clone()));
     }
     crate::git::layout(directory, objects, &origin.object_format, &settings)?;
+    // A packed ref is a line, not a path that a name could lead astray.
+    let mut refs = String::new();
     let head = if origin.branch.is_empty() {
         format!("{}\n", origin.rev)
     } else {
-        // A packed ref is a line, not a path that a name could lead astray.
-        fs_err::write(
-            directory.join("packed-refs"),
-            format!("{} refs/heads/{}\n", origin.rev, origin.branch),
-        )?;
+        refs.push_str(&format!("{} refs/heads/{}\n", origin.rev, origin.branch));
         format!("ref: refs/heads/{}\n", origin.branch)
     };
+    for (object, name) in &origin.tags {
+        refs.push_str(&format!("{object} refs/tags/{name}\n"));
+    }
+    if !refs.is_empty() {
+        fs_err::write(directory.join("packed-refs"), refs)?;
+    }
     fs_err::write(directory.join("HEAD"), head)?;
     if let Some(shallow) = &origin.shallow {
         fs_err::write(directory.join("shallow"), shallow)?;

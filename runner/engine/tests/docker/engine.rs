@@ -12,7 +12,7 @@ use capstan_engine::docker::{
 };
 use capstan_engine::fault::Fault;
 use capstan_engine::sandbox::{
-    Chunk, Exit, Gated, Image, Inputs, Limits, Preparation, Sandbox, Stream, User,
+    Chunk, Exit, Gated, Image, Inputs, Limits, Preparation, Sandbox, Stream, User, WORK,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -102,12 +102,14 @@ impl Engine {
             image: self.image(image).await,
             user: User::Image,
             workspace: self.workspace.path().to_owned(),
+            place: WORK.to_owned(),
             directory: String::new(),
             env: BTreeMap::new(),
             files: Vec::new(),
             mounts: Vec::new(),
             limits: Limits::default(),
             network: Some("none".to_owned()),
+            hosts: Vec::new(),
             platform: None,
         }
     }

@@ -7,7 +7,9 @@ use wasmtime::component::{Component, Linker, Resource, ResourceTable, ResourceTy
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use self::bindings::capstan::plugin::{job::Job, step::Step};
+use self::bindings::capstan::plugin::changes::{Diff, File, Hunk};
+use self::bindings::capstan::plugin::job::Job;
+use self::bindings::capstan::plugin::step::{Amendment, Step};
 use self::bindings::exports::capstan::plugin::policy::Decision;
 
 mod bindings {
@@ -41,6 +43,19 @@ impl WasiView for Data {
     }
 }
 
+/// Defines a resource of one of the contract's interfaces as what `T` stands for.
+fn resource<T: 'static>(
+    linker: &mut Linker<Data>,
+    interface: &str,
+    name: &str,
+) -> wasmtime::Result<()> {
+    let interface = format!("capstan:plugin/{interface}@0.1.0");
+    let kind = ResourceType::host::<T>();
+    linker
+        .instance(&interface)?
+        .resource(name, kind, |_, _| Ok(()))
+}
+
 impl Bare {
     /// Compiles and links it.
     pub(crate) fn new(bytes: &[u8], config: &'static str) -> Self {
@@ -55,16 +70,19 @@ impl Bare {
         linker
             .instance("capstan:plugin/config@0.1.0")?
             .func_wrap("json", move |_, (): ()| Ok((config.to_owned(),)))?;
-        linker.instance("capstan:plugin/job@0.1.0")?.resource(
-            "job",
-            ResourceType::host::<Job>(),
-            |_, _| Ok(()),
-        )?;
-        let mut step = linker.instance("capstan:plugin/step@0.1.0")?;
-        step.resource("step", ResourceType::host::<Step>(), |_, _| Ok(()))?;
-        step.func_wrap("[method]step.image", |_, (_,): (Resource<Step>,)| {
-            Ok((IMAGE.to_owned(),))
-        })?;
+        // What a call may be handed has to be of the types that the bindings know, whether it is called or not.
+        resource::<Amendment>(&mut linker, "step", "amendment")?;
+        resource::<Step>(&mut linker, "step", "step")?;
+        resource::<Step>(&mut linker, "job", "step")?;
+        resource::<Job>(&mut linker, "job", "job")?;
+        resource::<Hunk>(&mut linker, "changes", "hunk")?;
+        resource::<File>(&mut linker, "changes", "file")?;
+        resource::<Diff>(&mut linker, "changes", "diff")?;
+        linker
+            .instance("capstan:plugin/step@0.1.0")?
+            .func_wrap("[method]step.image", |_, (_,): (Resource<Step>,)| {
+                Ok((IMAGE.to_owned(),))
+            })?;
         linker.define_unknown_imports_as_traps(&component)?;
         let plugin = bindings::PolicyPluginPre::new(linker.instantiate_pre(&component)?)?;
         Ok(Self { engine, plugin })
@@ -75,7 +93,8 @@ impl Bare {
         let start = Instant::now();
         let decision = self.called().await;
         let time = start.elapsed();
-        assert!(matches!(decision, Ok(Decision::Keep)), "it keeps the step");
+        let decision = decision.unwrap_or_else(|error| panic!("{error:#}"));
+        assert!(matches!(decision, Decision::Keep), "it keeps the step");
         time
     }
 

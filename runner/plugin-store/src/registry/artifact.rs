@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::COMPONENT_LIMIT;
 use crate::digest::{Digest, NotADigest};
-use crate::http::clean;
+use crate::net::clean;
 
 /// Media type of the manifest.
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -24,9 +25,20 @@ const HELPER_ANSWER: u64 = 1 << 20;
 
 /// Where credentials are looked for. The files are read anew every time, as helpers hand out
 /// tokens that expire.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Credentials {
+    /// What somebody has handed over; counts more than the files.
+    given: Option<Arc<Config>>,
     files: Vec<PathBuf>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No secret reaches a log.
+        f.debug_struct("Credentials")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What was found for a repository.
@@ -93,12 +105,39 @@ struct HelperAnswer {
 impl Credentials {
     /// These files, each in the format of Docker's `config.json`; the first that knows a registry counts.
     pub fn new(files: Vec<PathBuf>) -> Self {
-        Self { files }
+        Self { given: None, files }
+    }
+
+    /// These, of which nothing is written to disk: the name under which Docker's `config.json` has a registry, the user and the password.
+    pub fn given(auths: impl IntoIterator<Item = (String, String, String)>) -> Self {
+        let auths = auths.into_iter().map(|(key, username, password)| {
+            let auth = Auth {
+                username,
+                password,
+                ..Auth::default()
+            };
+            (key, auth)
+        });
+        let config = Config {
+            auths: auths.collect(),
+            ..Config::default()
+        };
+        Self {
+            given: Some(Arc::new(config)),
+            files: Vec::new(),
+        }
     }
 
     /// Looks for what to sign in with at the registry of a reference.
     pub async fn find(&self, reference: &Reference) -> Found {
         let mut problem = None;
+        let given = self.given.as_ref();
+        if let Some(credential) = given.and_then(|config| config.lookup(reference)) {
+            return Found {
+                credential: Some(credential),
+                problem,
+            };
+        }
         for file in &self.files {
             let config = match fs_err::read(file) {
                 Ok(bytes) => match serde_json::from_slice::<Config>(&bytes) {
@@ -465,5 +504,18 @@ mod tests {
             reason.ends_with("failed with exit status: 3 for ghcr.io"),
             "{reason}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_was_handed_over_is_found_and_never_shown() {
+        let given = [("ghcr.io".to_owned(), "me".to_owned(), "hunter2".to_owned())];
+        let credentials = Credentials::given(given);
+        let found = credentials
+            .find(&parse("ghcr.io/acme/tool:1").unwrap())
+            .await;
+        assert_eq!(found.credential.unwrap().password.unwrap(), "hunter2");
+        let other = credentials.find(&parse("alpine").unwrap()).await;
+        assert_eq!(other.credential, None);
+        assert!(!format!("{credentials:?}").contains("hunter2"));
     }
 }

@@ -20,7 +20,7 @@ use super::reference::{HUB, Reference};
 use crate::digest::Digest;
 use crate::failure::StoreError;
 use crate::http::{self, Http, Trouble};
-use crate::source::is_loopback;
+use crate::net::{clean, is_loopback};
 
 /// Where Docker Hub's registry really is.
 const HUB_HOST: &str = "registry-1.docker.io";
@@ -111,7 +111,7 @@ impl<'a> Repository<'a> {
                 return Err(StoreError::configuration(format!(
                     "{} gave a manifest with the digest {digest} for {}",
                     self.registry,
-                    http::clean(&expected)
+                    clean(&expected)
                 ))
                 .into());
             }
@@ -270,7 +270,7 @@ impl<'a> Repository<'a> {
             StoreError::environment(format!(
                 "{} wants a token of {:?}: {reason}",
                 self.registry,
-                http::clean(realm)
+                clean(realm)
             ))
         };
         let mut url = Url::parse(realm).map_err(|error| wrong(&error.to_string()))?;

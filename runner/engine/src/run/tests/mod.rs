@@ -9,7 +9,7 @@ mod reports;
 mod scheduling;
 mod secrets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,6 +101,7 @@ impl Bench {
             mounts: mounts.into(),
             secrets: self.secrets.clone(),
             resume: None,
+            skip: BTreeSet::new(),
         }
     }
 

@@ -5,23 +5,31 @@
 use std::collections::BTreeMap;
 
 /// A flag that is known.
-pub(super) struct Flag {
-    pub(super) name: &'static str,
-    pub(super) boolean: bool,
-    pub(super) about: &'static str,
+#[derive(Debug)]
+pub struct Flag {
+    /// Without dashes.
+    pub name: &'static str,
+    /// Whether it is `true` or `false`.
+    pub boolean: bool,
+    /// For people.
+    pub about: &'static str,
 }
 
 /// What the flags said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Parsed {
+pub enum Parsed {
     /// Values by name; booleans are `true` or `false`.
     Values(BTreeMap<&'static str, String>),
     /// Help was asked for.
     Help,
 }
 
-/// Reads `arguments`; the error is one line in Go's words.
-pub(super) fn parse(known: &[Flag], arguments: &[String]) -> Result<Parsed, String> {
+/// Reads `arguments`.
+///
+/// # Errors
+///
+/// One line in Go's words.
+pub fn parse(known: &[Flag], arguments: &[String]) -> Result<Parsed, String> {
     let mut values = BTreeMap::new();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -67,7 +75,7 @@ pub(super) fn parse(known: &[Flag], arguments: &[String]) -> Result<Parsed, Stri
 }
 
 /// The list of flags for people.
-pub(super) fn usage(known: &[Flag]) -> String {
+pub fn usage(known: &[Flag]) -> String {
     known
         .iter()
         .map(|flag| {

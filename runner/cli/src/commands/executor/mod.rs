@@ -1,0 +1,166 @@
+//! `capstan executor`: takes jobs from a queue of Sourcegraph's and runs them.
+
+mod checks;
+mod register;
+mod shutdown;
+mod station;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use capstan_executor::client::{Client, ClientSettings, executor_name};
+use capstan_executor::metrics::{Exporters, Metrics};
+use capstan_executor::ops::{self, About, Observed};
+use capstan_executor::supervisor::{MarkStore, Server, Settings, Shutdown, Supervisor};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::station::Station;
+use crate::args::{Executor, SettingFlags};
+use crate::config::{Config, Environment, ExecutorConfig, Problems};
+use crate::failure::{Exit, Failed};
+use crate::printer;
+
+pub(super) async fn run(
+    command: Option<Executor>,
+    config_file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Exit, Failed> {
+    let executor = ExecutorConfig::read(environment)?;
+    let directory = std::env::current_dir().map_err(Failed::environment)?;
+    let flags = SettingFlags::default();
+    let mut config = Config::load(config_file, environment, &flags, &directory)?;
+    for warning in config.warnings.iter().chain(&executor.warnings) {
+        tracing::warn!("{warning}");
+    }
+    let marks = config.state_dir.join("executor/marks");
+    // Everything that the container engine has to see lies below it.
+    if let Some(workspaces) = &executor.workspaces {
+        config.state_dir = directory.join(workspaces).join("capstan");
+    }
+    let metrics = Metrics::new(executor.queues.names());
+    let client = client(&executor, metrics.clone())?;
+    let verify = match command {
+        Some(Executor::Validate) => {
+            checks::all(&client, &config, environment).await?;
+            printer::result_line("All checks passed!").map_err(Failed::environment)?;
+            return Ok(Exit::Success);
+        }
+        Some(Executor::Run { verify }) => verify,
+        None => false,
+    };
+    if verify {
+        checks::all(&client, &config, environment).await?;
+    }
+    serve(executor, &config, environment, &marks, client, metrics).await
+}
+
+async fn serve(
+    executor: ExecutorConfig,
+    config: &Config,
+    environment: &Environment,
+    marks: &Path,
+    client: Client,
+    metrics: Metrics,
+) -> Result<Exit, Failed> {
+    let shutdown = Shutdown::default();
+    shutdown::listen(shutdown.clone()).map_err(Failed::environment)?;
+    let client = Arc::new(client);
+    let station = Station::open(&executor, config, environment, Arc::clone(&client)).await?;
+    let exporters = Exporters::new(
+        executor.node_exporter.as_ref(),
+        executor.registry_exporter.as_ref(),
+    )
+    .map_err(Failed::environment)?;
+    let state = station.state.clone();
+    let store = MarkStore::new(
+        marks.to_path_buf(),
+        station.run.id().to_owned(),
+        move |owner| state.is_dead(owner),
+    );
+    let about = About {
+        executor_name: client.executor_name().to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
+        frontend: executor.frontend.to_string(),
+        queues: executor.queues.names().to_vec(),
+        slots: executor.slots,
+    };
+    let supervisor = Supervisor::new(
+        Server {
+            client: Arc::clone(&client),
+            telemetry: station.telemetry(),
+            exporters,
+            metrics: metrics.clone(),
+        },
+        station.work(),
+        Settings {
+            slots: executor.slots,
+            poll: executor.poll,
+            total: executor.total,
+            active: executor.active,
+        },
+        store,
+        metrics,
+        shutdown.clone(),
+    );
+    let stop_ops = CancellationToken::new();
+    if let Some(address) = &executor.health {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Failed::environment(format_args!("listening at {address}: {error}"))
+                .hint("choose another address with EXECUTOR_HEALTH_SERVER_ADDR")
+        })?;
+        let observed = Arc::clone(&supervisor) as Arc<dyn Observed>;
+        tokio::spawn(ops::serve(listener, about, observed, stop_ops.clone()));
+    }
+    let exit = if register::register(&client, &shutdown.drain).await {
+        let line = format!(
+            "✱ Sourcegraph executor connected to {}; listening for jobs",
+            executor.frontend.as_str().trim_end_matches('/')
+        );
+        printer::result_line(line).map_err(Failed::environment)?;
+        supervisor.run().await;
+        match shutdown.abort.is_cancelled() {
+            true => Exit::Interrupted,
+            false => Exit::Success,
+        }
+    } else {
+        Exit::Failed
+    };
+    stop_ops.cancel();
+    station.close().await;
+    Ok(exit)
+}
+
+fn client(executor: &ExecutorConfig, metrics: Metrics) -> Result<Client, Failed> {
+    let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = match host.trim() {
+        "" => "capstan",
+        host => host,
+    };
+    let settings = ClientSettings {
+        frontend: executor.frontend.clone(),
+        secret: executor.secret.clone(),
+        executor_name: executor_name(host).map_err(Failed::environment)?,
+        queues: executor.queues.clone(),
+        tries: executor.tries,
+        cpus: executor.told_cpus,
+        memory: executor.told_memory.clone(),
+        disk: executor.told_disk.clone(),
+    };
+    Client::new(settings, metrics).map_err(Failed::environment)
+}
+
+/// All of them are shown at once.
+impl From<Problems> for Failed {
+    fn from(problems: Problems) -> Self {
+        let message = match problems.0.as_slice() {
+            [problem] => problem.clone(),
+            several => format!(
+                "{} problems with the environment variables:\n  {}",
+                several.len(),
+                several.join("\n  ")
+            ),
+        };
+        Self::usage(message).hint("docs/executor.md explains every variable")
+    }
+}

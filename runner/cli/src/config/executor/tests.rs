@@ -1,0 +1,188 @@
+use super::*;
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Environment {
+        variables: variables.iter().map(owned).collect(),
+    }
+}
+
+const LEAST: [(&str, &str); 3] = [
+    ("EXECUTOR_FRONTEND_URL", "https://sourcegraph.example"),
+    ("EXECUTOR_FRONTEND_PASSWORD", "hunter2hunter2hunter2"),
+    ("EXECUTOR_QUEUE_NAME", "batches"),
+];
+
+fn read(variables: &[(&str, &str)]) -> Result<ExecutorConfig, Vec<String>> {
+    let all: Vec<_> = LEAST.iter().chain(variables).copied().collect();
+    ExecutorConfig::read(&environment(&all)).map_err(|problems| problems.0)
+}
+
+#[test]
+fn the_defaults_are_those_of_the_original() {
+    let config = read(&[]).unwrap();
+    assert_eq!(config.queues, Queues::Single("batches".into()));
+    assert_eq!((config.slots, config.tries), (1, 20));
+    assert_eq!(config.poll, Duration::from_secs(1));
+    assert_eq!(config.maximum_runtime, Some(Duration::from_secs(1800)));
+    assert_eq!((config.total, config.active), (None, None));
+    assert_eq!((config.cpus, config.told_cpus), (Some(4.0), 4));
+    assert_eq!(
+        (config.memory, &*config.told_memory),
+        (Some(12 << 30), "12G")
+    );
+    assert_eq!(config.told_disk, "20G");
+    assert!(!config.keep_workspaces && !config.host_gateway);
+    assert_eq!(config.warnings, Vec::<String>::new());
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn empty_variables_count_as_unset() {
+    // As the Helm chart for Kubernetes sets them.
+    let empty: Vec<_> = VARIABLES
+        .iter()
+        .map(|variable| (variable.name, ""))
+        .filter(|(name, _)| LEAST.iter().all(|(least, _)| least != name))
+        .collect();
+    let config = read(&empty).unwrap();
+    assert_eq!(config.poll, Duration::from_secs(1));
+    assert_eq!(config.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn draft_names_count_if_the_real_ones_are_not_set() {
+    let config = ExecutorConfig::read(&environment(&[
+        ("EXECUTOR_FRONTEND_URL", "http://hub:1234/base"),
+        ("EXECUTOR_REGISTRATION_TOKEN", "draft"),
+        ("EXECUTOR_QUEUE_NAMES", "codeintel, batches"),
+        ("EXECUTOR_MAX_NUM_JOBS", "7"),
+        ("EXECUTOR_FIRECRACKER_MEMORY", "0"),
+        ("EXECUTOR_FIRECRACKER_NUM_CPUS", "0"),
+        ("EXECUTOR_BACKEND", "docker"),
+    ]));
+    let config = config.unwrap();
+    assert_eq!(config.secret.reveal(), "draft");
+    assert_eq!(
+        config.queues,
+        Queues::Multi(vec!["codeintel".into(), "batches".into()])
+    );
+    assert_eq!((config.slots, config.memory, config.cpus), (7, None, None));
+    assert_eq!((config.told_cpus, &*config.told_memory), (0, ""));
+
+    let both = [
+        ("EXECUTOR_MAX_NUM_JOBS", "7"),
+        ("EXECUTOR_MAXIMUM_NUM_JOBS", "3"),
+    ];
+    assert_eq!(read(&both).unwrap().slots, 3);
+    let own = [
+        ("EXECUTOR_MAXIMUM_NUM_JOBS_executor", "5"),
+        ("EXECUTOR_MAXIMUM_NUM_JOBS", "3"),
+    ];
+    assert_eq!(read(&own).unwrap().slots, 5);
+}
+
+#[test]
+fn all_problems_are_told_together_and_no_secret() {
+    let problems = ExecutorConfig::read(&environment(&[
+        ("EXECUTOR_FRONTEND_URL", "sourcegraph.example"),
+        ("EXECUTOR_QUEUE_NAME", "lsif"),
+        ("EXECUTOR_QUEUE_POLL_INTERVAL", "5"),
+        ("EXECUTOR_MAX_NUM_JOBS", "0"),
+        ("EXECUTOR_KEEP_WORKSPACES", "yes"),
+        (
+            "EXECUTOR_DOCKER_AUTH_CONFIG",
+            "{\"auths\":{\"r\":{\"auth\":\"s3cret\"}}}",
+        ),
+        ("SRC_LOG_LEVEL", "loud"),
+    ]));
+    assert_eq!(
+        problems.unwrap_err().0,
+        [
+            "invalid value for EXECUTOR_FRONTEND_URL: expected scheme://host, for example https://sourcegraph.example.com",
+            "no value supplied for EXECUTOR_FRONTEND_PASSWORD",
+            "EXECUTOR_QUEUE_NAME must be set to one of 'batches, codeintel'",
+            "invalid value for EXECUTOR_DOCKER_AUTH_CONFIG: failed to parse: auths{0}.auth: expected base64 of USER:PASSWORD",
+            "invalid value for EXECUTOR_QUEUE_POLL_INTERVAL: expected a duration such as 90s, 30m or 1h30m",
+            "invalid value for EXECUTOR_MAX_NUM_JOBS: expected a whole number of at least 1",
+            "invalid value for EXECUTOR_KEEP_WORKSPACES: expected true or false",
+            "invalid value for SRC_LOG_LEVEL: expected one of dbug, debug, info, warn, error, eror, crit",
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_supported_is_told_with_the_reason() {
+    let config = read(&[
+        ("EXECUTOR_USE_FIRECRACKER", "true"),
+        ("EXECUTOR_USE_KUBERNETES", "false"),
+        ("EXECUTOR_KUBE_NAMESPACE", "jobs"),
+        ("EXECUTOR_FRONTEND_USERNAME", "executor"),
+        ("EXECUTOR_HEALTH_SERVER_ADDR", ":8080"),
+    ]);
+    let config = config.unwrap();
+    assert_eq!(
+        config.warnings,
+        [
+            "EXECUTOR_USE_FIRECRACKER is ignored: jobs run in containers, not in virtual machines",
+            "EXECUTOR_KUBE_NAMESPACE is ignored: jobs run on a container engine, not as pods",
+        ]
+    );
+    assert_eq!(config.health.unwrap(), "0.0.0.0:8080");
+}
+
+#[test]
+fn single_problems() {
+    for (variables, problem) in [
+        (
+            &[("EXECUTOR_QUEUE_NAMES", "batches")][..],
+            "both EXECUTOR_QUEUE_NAME and EXECUTOR_QUEUE_NAMES are set; set one of them",
+        ),
+        (
+            &[("EXECUTOR_FRONTEND_URL", "http://host.docker.internal:3080")],
+            "EXECUTOR_FRONTEND_URL has the host host.docker.internal, for which EXECUTOR_DOCKER_ADD_HOST_GATEWAY must be true",
+        ),
+        (
+            &[(
+                "EXECUTOR_FRONTEND_URL",
+                "https://user:s3cret@sourcegraph.example",
+            )],
+            "invalid value for EXECUTOR_FRONTEND_URL: there must be no user and no password in it",
+        ),
+        (
+            &[(
+                "EXECUTOR_DOCKER_ADDITIONAL_MOUNTS",
+                "type=bind,source=/a,target=/b,target=/c",
+            )],
+            "invalid value for EXECUTOR_DOCKER_ADDITIONAL_MOUNTS: \"type=bind,source=/a,target=/b,target=/c\" has more than one target; mounts are separated by `;`",
+        ),
+    ] {
+        assert_eq!(read(variables).unwrap_err(), [problem]);
+    }
+    let several = [
+        ("EXECUTOR_QUEUE_NAME", ""),
+        ("EXECUTOR_QUEUE_NAMES", "batches,lsif"),
+    ];
+    assert_eq!(
+        read(&several).unwrap_err(),
+        [
+            "EXECUTOR_QUEUE_NAMES contains unknown names (lsif); they must be of 'batches, codeintel'"
+        ]
+    );
+}
+
+#[test]
+fn the_documentation_has_every_variable() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/executor.md");
+    let documentation = fs_err::read_to_string(path).unwrap();
+    let missing: Vec<String> = VARIABLES
+        .iter()
+        .map(variables::Variable::row)
+        .filter(|row| !documentation.contains(row))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/executor.md lacks these rows:\n{}",
+        missing.join("\n")
+    );
+}

@@ -1,0 +1,369 @@
+//! Jobs that call `src batch exec` on the executor's machine (facts/executor-protocol.md 8). What it would do is done here, and told in the
+//! same events.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use capstan_core::diff::Encoding;
+use capstan_core::event::{Event, WorkspaceKind};
+use capstan_core::exec_flags::{self, ExecFlags};
+use capstan_core::exec_input::{self, ExecInput};
+use capstan_core::plugin::Hook;
+use capstan_core::redact::Secrets;
+use capstan_core::result::StepResult;
+use capstan_core::spec::check_mounts;
+use capstan_engine::docker::PullProgress;
+use capstan_engine::run::{
+    Base, Cause, EventLines, Job as Task, Outcome, Report, Reported, Resume, certain_images,
+};
+use capstan_engine::sandbox::{Engine, Stream, User, WORK};
+use capstan_protocol::{CliStep, Job};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::check::Surroundings;
+use super::paths::Below;
+use super::pulls::{PullEntries, PullTeller};
+use super::setup::{Repository, Setup, repository_place};
+use super::{Ending, Engines, Running, ending, files, native};
+use crate::log::{Entry, ExecutionLog};
+
+/// Largest input that is read: a cached diff may be in it.
+const INPUT_LIMIT: u64 = 1 << 30;
+
+/// How long all steps may take unless the flags say something else.
+const TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+/// The key of the step `index` in the log. Old servers give steps no keys.
+pub(super) fn key(step: &CliStep, index: usize) -> String {
+    match step.key.as_str() {
+        "" => format!("step.src.{index}"),
+        key => format!("step.src.{key}"),
+    }
+}
+
+/// The command of a step, as the log has it.
+pub(super) fn command(step: &CliStep) -> Vec<String> {
+    let program = std::iter::once("src".to_owned());
+    program.chain(step.command.iter().cloned()).collect()
+}
+
+/// Whether all that is to be done is to call `src batch exec` once.
+pub(super) fn is_one(job: &Job) -> bool {
+    job.docker_steps.is_empty() && matches!(&*job.cli_steps, [step] if arguments(step).is_some())
+}
+
+/// What stands behind `batch exec`; `None` for another command.
+fn arguments(step: &CliStep) -> Option<&[String]> {
+    match &*step.command {
+        [batch, exec, arguments @ ..] if batch == "batch" && exec == "exec" => Some(arguments),
+        _ => None,
+    }
+}
+
+/// Runs the job.
+pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Ending {
+    let Running {
+        job, checked, log, ..
+    } = *running;
+    let (Some(step), Some(surroundings)) = (job.cli_steps.first(), checked.cli_steps.first())
+    else {
+        return Ending::Errored("the job has no step".to_owned());
+    };
+    let written = match running.write_files().await {
+        Ok(written) => written,
+        Err(ending) => return ending,
+    };
+    let setup = Setup::new(log, written, None);
+    let key = key(step, 0);
+    let teller = Arc::new(Teller::new(log, &setup, key.clone(), command(step)));
+    running.pulls.tell(&teller);
+    let ended = execute(running, step, surroundings, &setup, &teller).await;
+    teller.end(ended.as_ref().err());
+    ended.err().unwrap_or(Ending::Complete)
+}
+
+/// Does what the command would do. The error is the ending, and what the command would say is in it.
+async fn execute<S: Engines>(
+    running: &Running<'_, S>,
+    step: &CliStep,
+    surroundings: &Surroundings,
+    setup: &Arc<Setup>,
+    teller: &Arc<Teller>,
+) -> Result<(), Ending> {
+    let job_id = running.job.id();
+    let failed = |text: String| Ending::Errored(format!("failed to perform src-cli step: {text}"));
+    let command_failed = |text: &str| {
+        teller.say(text);
+        failed(ending::command_failed(&key(step, 0), 1))
+    };
+    let flags = exec_flags::parse(arguments(step).unwrap_or_default());
+    let flags = flags.map_err(|error| command_failed(&error))?;
+    let input = read_input(running, surroundings, &flags);
+    let input = input.map_err(|error| command_failed(&error))?;
+    let user = match flags.as_image_user {
+        true => User::Image,
+        false => User::Root,
+    };
+    let encoding = flags.encoding;
+    let task = task(running, surroundings, &flags, input, setup);
+    let task = task.map_err(|error| command_failed(&error))?;
+
+    let lines = {
+        let teller = Arc::clone(teller);
+        EventLines::new(true, move |event| teller.event(event, encoding))
+    };
+    prepare_images(running, &task, &lines).await;
+    let mut settings = running.settings(user, WORK);
+    settings.task_timeout = settings.task_timeout.min(flags.timeout.unwrap_or(TIMEOUT));
+    let report = Arc::new(Both {
+        lines: Arc::clone(&lines),
+        teller: Arc::clone(teller),
+    });
+    let runner = Arc::new(running.runner(settings, report));
+    let finished = Box::pin(runner.run(vec![task.clone()], 1, false)).await;
+    lines.flush_all();
+    match finished.into_iter().next().map(|finished| finished.outcome) {
+        Some(Outcome::Done { result, .. }) => {
+            if !teller.state().has_told {
+                let result = result.as_deref();
+                lines.tell(&native::nothing_to_do(&runner, &task, result, job_id).await);
+            }
+            Ok(())
+        }
+        Some(Outcome::Failed(failure)) if failure.cause == Cause::Refused => {
+            teller.say(&failure.message);
+            Err(ending::of_failure(&failure, None))
+        }
+        Some(Outcome::Failed(failure)) => Err(command_failed(&failure.message)),
+        Some(Outcome::Cancelled) | None => Err(ending::cancelled()),
+    }
+}
+
+/// Reads the execution input.
+fn read_input<S: Engines>(
+    running: &Running<'_, S>,
+    surroundings: &Surroundings,
+    flags: &ExecFlags,
+) -> Result<ExecInput, String> {
+    use std::io::Read as _;
+    let path = below(surroundings, "input", &flags.input)?;
+    let mut text = String::new();
+    files::open(&running.place.data(), &path)
+        .and_then(|file| file.take(INPUT_LIMIT).read_to_string(&mut text))
+        .map_err(|error| format!("failed to read workspace execution input file: {error}"))?;
+    exec_input::parse(&text).map_err(|error| error.to_string())
+}
+
+/// A path of the flags, from the root of the workspace.
+fn below(surroundings: &Surroundings, what: &'static str, path: &str) -> Result<Below, String> {
+    let whole = match surroundings.directory.is_root() {
+        true => path.to_owned(),
+        false => format!("{}/{path}", surroundings.directory),
+    };
+    Below::directory(what, &whole).map_err(|refused| refused.to_string())
+}
+
+fn task<S: Engines>(
+    running: &Running<'_, S>,
+    surroundings: &Surroundings,
+    flags: &ExecFlags,
+    input: ExecInput,
+    setup: &Arc<Setup>,
+) -> Result<Task, String> {
+    let Running {
+        job,
+        checked,
+        context,
+        place,
+        ..
+    } = *running;
+    if below(surroundings, "repository", &flags.repository)? != checked.repository_directory {
+        return Err(format!(
+            "the repository is in {:?}, not in {:?}",
+            job.repository_directory, flags.repository
+        ));
+    }
+    let workspace_files = flags.workspace_files.as_deref().unwrap_or_default();
+    let workspace_files = below(
+        surroundings,
+        "directory of workspace files",
+        workspace_files,
+    )?;
+    let workspace_files = workspace_files
+        .names()
+        .iter()
+        .fold(place.data(), |path, name| path.join(name));
+    let resume = match (&input.cached_step_result, input.cached_step_result_found) {
+        (Some(value), true) => {
+            let result = StepResult::from_json(value.to_string().as_bytes())
+                .map_err(|error| format!("reading cachedStepResult: {error}"))?;
+            Some(Resume {
+                result: Arc::new(result),
+            })
+        }
+        _ => None,
+    };
+    let mounts = check_mounts(&input.task.steps, &workspace_files, &|path| {
+        fs_err::canonicalize(path)
+    })
+    .map_err(|error| error.to_string())?;
+    let shown = repository_place(job, place);
+    let branch = input.task.repository.short_branch().to_owned();
+    let repository =
+        Repository::new(job, context, setup, &shown, &branch).map_err(|fault| fault.message)?;
+    Ok(Task {
+        task: Arc::new(input.task),
+        base: Base::Later(Arc::new(repository)),
+        outer_environment: Arc::new(surroundings.environment.clone()),
+        mount_directory: workspace_files,
+        mounts: mounts.into(),
+        // The log takes them out, and puts in their place what the server says.
+        secrets: Secrets::default(),
+        resume,
+        skip: std::collections::BTreeSet::new(),
+    })
+}
+
+/// Gets the images that are certain to be needed, and tells of it.
+async fn prepare_images<S: Engines>(running: &Running<'_, S>, task: &Task, lines: &EventLines) {
+    let mut names: Vec<String> = match running.context.plugins.have(Hook::Policy) {
+        // None is got before policies have agreed to its step.
+        true => Vec::new(),
+        false => certain_images(&task.task).collect(),
+    };
+    names.sort_unstable();
+    names.dedup();
+    let total = names.len();
+    lines.tell(&Event::PreparingDockerImagesStarted);
+    lines.tell(&Event::PreparingDockerImagesProgress { done: 0, total });
+    let mut getting: FuturesUnordered<_> = names
+        .iter()
+        .map(|name| running.engine.image(name, None))
+        .collect();
+    let mut done = 0;
+    let get_all = async {
+        while getting.next().await.is_some() {
+            done += 1;
+            lines.tell(&Event::PreparingDockerImagesProgress { done, total });
+        }
+    };
+    tokio::select! {
+        () = get_all => {}
+        () = running.stop.cancelled() => return,
+    }
+    lines.tell(&Event::PreparingDockerImagesSuccess);
+    lines.tell(&Event::DeterminingWorkspaceTypeStarted);
+    lines.tell(&Event::DeterminingWorkspaceTypeSuccess {
+        kind: WorkspaceKind::Bind,
+    });
+}
+
+/// The entry of the command. What is said before the entries of the set-up are over waits for them.
+struct Teller {
+    log: Arc<ExecutionLog>,
+    setup: Arc<Setup>,
+    key: String,
+    command: Vec<String>,
+    pulls: PullEntries,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entry: Option<Entry>,
+    waiting: Vec<String>,
+    /// Whether the result of a step was told.
+    has_told: bool,
+}
+
+impl Teller {
+    fn new(log: &Arc<ExecutionLog>, setup: &Arc<Setup>, key: String, command: Vec<String>) -> Self {
+        Self {
+            log: Arc::clone(log),
+            setup: Arc::clone(setup),
+            key,
+            command,
+            pulls: PullEntries::new(log),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn event(&self, event: &Event, encoding: Encoding) {
+        let line = event.to_json_line(jiff::Timestamp::now(), encoding);
+        let mut state = self.state();
+        state.has_told |= matches!(event, Event::CacheAfterStepResult { .. });
+        match &state.entry {
+            Some(entry) => entry.event(&line),
+            None => state.waiting.push(line),
+        }
+    }
+
+    /// The set-up is over.
+    fn begin(&self) {
+        self.setup.done();
+        let mut state = self.state();
+        if state.entry.is_none() {
+            let entry = self.log.begin(&self.key, Some(self.command.clone()));
+            for line in state.waiting.drain(..) {
+                entry.event(&line);
+            }
+            state.entry = Some(entry);
+        }
+    }
+
+    /// A message of the command.
+    fn say(&self, text: &str) {
+        self.begin();
+        if let Some(entry) = &self.state().entry {
+            for line in text.lines() {
+                entry.line(Stream::Stderr, line.as_bytes());
+            }
+        }
+    }
+
+    fn end(&self, ending: Option<&Ending>) {
+        self.pulls.end(0);
+        self.begin();
+        if let Some(entry) = self.state().entry.take() {
+            entry.close(ending.is_some().into());
+        }
+    }
+}
+
+impl PullTeller for Teller {
+    fn pull(&self, progress: &PullProgress) {
+        self.pulls.tell(progress);
+    }
+}
+
+/// What happens goes to the set-up first, and becomes events then.
+struct Both {
+    lines: Arc<EventLines>,
+    teller: Arc<Teller>,
+}
+
+impl Report for Both {
+    fn report(&self, job: usize, what: Reported<'_>) {
+        match &what {
+            Reported::Started
+            | Reported::Workspace
+            | Reported::Resumed { .. }
+            | Reported::Plugin { .. } => {}
+            Reported::Failed { failure } => {
+                self.teller.setup.failed(&failure.message);
+                self.teller.begin();
+            }
+            Reported::Prepared { .. } => {
+                self.teller.pulls.end(0);
+                self.teller.begin();
+            }
+            _ => self.teller.begin(),
+        }
+        self.lines.report(job, what);
+    }
+}

@@ -1,0 +1,248 @@
+//! Runs one job.
+//!
+//! Every name in the payload is looked at before anything is done ([`check`]). Then it depends on what kind of job it is: [`native`] batch
+//! jobs go through the engine's step loop, as do [`legacy`] ones, which would call `src`; [`containers`] runs all others to the letter. What
+//! they have in common: a [`place`] on disk, [`files`], the repository and what is told of it ([`setup`]).
+
+mod check;
+mod command;
+mod containers;
+mod ending;
+pub mod engines;
+mod files;
+mod legacy;
+mod lines;
+mod native;
+mod paths;
+mod place;
+mod pulls;
+mod setup;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use capstan_engine::git::Git;
+use capstan_engine::plugins::Plugins;
+use capstan_engine::repository::RemoteCache;
+use capstan_engine::run::{Report, Runner};
+use capstan_engine::sandbox::{BindMount, Limits, User};
+use capstan_protocol::{DockerAuthConfig, Job};
+use tokio_util::sync::CancellationToken;
+
+use self::check::{Checked, Variables};
+pub use self::ending::Ending;
+pub use self::engines::{Engines, Needs};
+use self::place::Place;
+use self::pulls::Pulls;
+use crate::client::Client;
+use crate::log::ExecutionLog;
+
+/// What all jobs of an executor have in common.
+pub struct JobContext<S> {
+    /// The server: files, git, uploads.
+    pub client: Arc<Client>,
+    /// Where workspaces are made. Below it the container engine can mount what is there.
+    pub workspaces: PathBuf,
+    /// How steps run.
+    pub settings: Settings,
+    /// What steps run in.
+    pub engines: S,
+    /// Git.
+    pub git: Git,
+    /// Repositories that were fetched.
+    pub remotes: RemoteCache,
+    /// What the operator has configured to be called in every job.
+    pub plugins: Plugins,
+}
+
+/// How steps run; from the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Processors that a step may use; `None`: as many as there are.
+    pub cpus: Option<f64>,
+    /// Bytes of memory that a step may use; `None`: as much as there is.
+    pub memory: Option<u64>,
+    /// Whether `host.docker.internal` leads to the host.
+    pub host_gateway: bool,
+    /// Credentials for registries, for jobs that bring none.
+    pub docker_auth: DockerAuthConfig,
+    /// Directory of workspaces as the container engine sees it; `None`: as we see it.
+    pub host_mount_path: Option<PathBuf>,
+    /// More mounts of every container, as `docker run --mount` takes them: what the log shows.
+    pub mounts: Vec<String>,
+    /// The same mounts, read.
+    pub bind_mounts: Vec<BindMount>,
+    /// Whether workspaces are kept after the job.
+    pub keep_workspaces: bool,
+    /// Longest run of a job, from its start to the end of its last step; `None`: as long as it takes.
+    pub maximum_runtime: Option<Duration>,
+}
+
+/// Longest run of a job that has no limit.
+const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Runs a job. What it says goes to `log`; the caller flushes that. Returns soon after `cancel` is cancelled, with everything put away.
+pub async fn run<S: Engines>(
+    job: &Job,
+    context: &JobContext<S>,
+    log: &Arc<ExecutionLog>,
+    cancel: CancellationToken,
+) -> Ending {
+    let stop = cancel.child_token();
+    let limit = context.settings.maximum_runtime;
+    let deadline = async {
+        tokio::time::sleep(limit.unwrap_or(NO_LIMIT)).await;
+        stop.cancel();
+        std::future::pending::<Ending>().await
+    };
+    let ending = tokio::select! {
+        biased;
+        ending = Box::pin(run_until(job, context, log, &stop)) => ending,
+        never = deadline => never,
+    };
+    let ending = match (ending, limit) {
+        (ending, _) if !stop.is_cancelled() || ending == Ending::Complete => ending,
+        (_, Some(limit)) if !cancel.is_cancelled() => ending::too_long(limit),
+        _ => ending::cancelled(),
+    };
+    ending.map(|text| log.redact(text))
+}
+
+async fn run_until<S: Engines>(
+    job: &Job,
+    context: &JobContext<S>,
+    log: &Arc<ExecutionLog>,
+    stop: &CancellationToken,
+) -> Ending {
+    let checked = match check::check(job) {
+        Ok(checked) => checked,
+        Err(refused) => {
+            let message = refused.to_string();
+            setup::tell_files(log, &[], Some(&message));
+            return Ending::Errored(message);
+        }
+    };
+    let place = match Place::make(&context.workspaces, job) {
+        Ok(place) => place,
+        Err(error) => return Ending::Errored(format!("making the job's workspace: {error}")),
+    };
+    let pulls = Pulls::default();
+    let engine = context.engines.of_job(Needs {
+        directory: place.data().join(native::WORKSPACE_FILES),
+        scratch: place.scratch(),
+        auths: match job.docker_auth_config.auths.is_empty() {
+            true => &context.settings.docker_auth,
+            false => &job.docker_auth_config,
+        },
+        progress: pulls.progress(),
+    });
+    let (ending, engine) = match engine {
+        Ok(engine) => {
+            let engine = Arc::new(engine);
+            let task = Running {
+                job,
+                checked: &checked,
+                context,
+                place: &place,
+                engine: &engine,
+                log,
+                pulls: &pulls,
+                stop,
+            };
+            (task.run().await, Some(engine))
+        }
+        Err(fault) => (ending::of_fault(&fault), None),
+    };
+    let keep = context.settings.keep_workspaces;
+    place.put_away(engine.as_deref(), keep, log).await;
+    ending
+}
+
+/// A job that runs, and all it needs.
+struct Running<'a, S: Engines> {
+    job: &'a Job,
+    checked: &'a Checked,
+    context: &'a JobContext<S>,
+    place: &'a Place,
+    engine: &'a Arc<S::Engine>,
+    log: &'a Arc<ExecutionLog>,
+    pulls: &'a Pulls,
+    stop: &'a CancellationToken,
+}
+
+impl<S: Engines> Running<'_, S> {
+    async fn run(&self) -> Ending {
+        match native::Plan::of(self.job, self.checked) {
+            // They are large.
+            Some(Ok(plan)) => Box::pin(native::run(self, plan)).await,
+            Some(Err(error)) => Ending::Errored(format!("reading the job: {error}")),
+            None if legacy::is_one(self.job) => Box::pin(legacy::run(self)).await,
+            None => Box::pin(containers::run(self)).await,
+        }
+    }
+
+    /// Writes the files of the payload; the error has been told.
+    async fn write_files(&self) -> Result<Vec<files::Written>, Ending> {
+        let root = self.place.data();
+        let write = files::write_all(&root, self.job, &self.checked.files, &self.context.client);
+        let written = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(ending::cancelled()),
+            written = write => written,
+        };
+        written.map_err(|error| {
+            let message = error.to_string();
+            setup::tell_files(self.log, &[], Some(&message));
+            Ending::Errored(format!("failed to prepare workspace: {message}"))
+        })
+    }
+
+    /// A runner for the tasks of the job.
+    fn runner(
+        &self,
+        settings: capstan_engine::run::Settings,
+        report: Arc<dyn Report>,
+    ) -> Runner<S::Engine> {
+        Runner {
+            engine: Arc::clone(self.engine),
+            git: self.context.git.clone(),
+            workspaces: self.place.tasks(),
+            logs: self.place.logs(),
+            // The server keeps results.
+            cache: None,
+            plugins: self.context.plugins.clone(),
+            settings,
+            report,
+            cancel: self.stop.clone(),
+        }
+    }
+
+    /// The engine's settings for steps that see the workspace at `in_containers`.
+    fn settings(&self, user: User, in_containers: &str) -> capstan_engine::run::Settings {
+        let settings = &self.context.settings;
+        let gateway = "host.docker.internal:host-gateway".to_owned();
+        capstan_engine::run::Settings {
+            user,
+            limits: Limits {
+                cpus: settings.cpus,
+                memory: settings.memory,
+                pids: None,
+            },
+            mounts: settings.bind_mounts.clone(),
+            place: in_containers.to_owned(),
+            hosts: settings
+                .host_gateway
+                .then_some(gateway)
+                .into_iter()
+                .collect(),
+            task_timeout: settings.maximum_runtime.unwrap_or(NO_LIMIT),
+            keep_workspaces: settings.keep_workspaces,
+            ..capstan_engine::run::Settings::default()
+        }
+    }
+}

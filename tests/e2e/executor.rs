@@ -1,0 +1,245 @@
+//! `capstan executor` against a server as executors see it: registering, jobs, endings.
+
+use capstan_tests::{Capstan, Engine, JobState, Running, SECRET, Sourcegraph, World};
+use serde_json::{Value, json};
+
+pub(crate) const REPOSITORY: &str = "github.com/acme/app";
+
+/// `capstan executor` with the least configuration.
+pub(crate) fn executor<'w>(world: &'w World, server: &Sourcegraph, command: &str) -> Capstan<'w> {
+    world
+        .capstan(["executor", command])
+        // In a world it is always set; nothing is where a service has its state then.
+        .env("TMPDIR", "")
+        .env("EXECUTOR_FRONTEND_URL", server.url())
+        .env("EXECUTOR_FRONTEND_PASSWORD", SECRET)
+        .env("EXECUTOR_QUEUE_NAMES", "batches,codeintel")
+        .env("EXECUTOR_QUEUE_POLL_INTERVAL", "100ms")
+        .env("EXECUTOR_JOB_NUM_CPUS", "0")
+        .env("EXECUTOR_JOB_MEMORY", "0")
+}
+
+/// An executor that the server knows.
+pub(crate) fn started(world: &World, server: &Sourcegraph) -> Running {
+    let mut running = executor(world, server, "run").spawn();
+    running.wait_for("listening for jobs");
+    running
+}
+
+/// A job of the queue `codeintel` that runs these lines in a container.
+pub(crate) fn container(lines: &[&str]) -> Value {
+    json!({
+        "version": 2,
+        "queue": "codeintel",
+        "dockerSteps": [{"key": "indexer", "image": "alpine:3", "commands": lines, "dir": "", "env": null}],
+        "redactedValues": {"s3cret-value": "${{ secrets.TOKEN }}"},
+    })
+}
+
+/// A native job of the queue `batches`: the triple of each step, as a server makes it.
+pub(crate) fn native(commit: &str, runs: &[&str]) -> Value {
+    use base64::Engine as _;
+    let steps: Vec<Value> = runs
+        .iter()
+        .map(|run| json!({"run": run, "container": "alpine:3", "env": {}}))
+        .collect();
+    let input = json!({
+        "BatchChangeAttributes": {"Name": "test", "Description": "A test."},
+        "repository": {"id": "UmVwb3NpdG9yeTox", "name": REPOSITORY},
+        "branch": {"name": "refs/heads/main", "target": {"oid": commit}},
+        "path": "",
+        "onlyFetchWorkspace": false,
+        "steps": steps,
+        "searchResultPaths": [],
+        "cachedStepResultFound": false,
+        "skippedSteps": {},
+    });
+    let input = base64::engine::general_purpose::STANDARD.encode(input.to_string());
+    let helper = "sourcegraph/batcheshelper:5.2.0";
+    let triple = |i: usize| {
+        [
+            json!({"key": format!("step.{i}.pre"), "image": helper, "commands": [format!("batcheshelper pre {i}")], "dir": ".", "env": null}),
+            json!({"key": format!("step.{i}.run"), "image": "alpine:3", "commands": [format!("../step{i}.sh")], "dir": "repository", "env": null}),
+            json!({"key": format!("step.{i}.post"), "image": helper, "commands": [format!("batcheshelper post {i}")], "dir": ".", "env": null}),
+        ]
+    };
+    json!({
+        "version": 2,
+        "repositoryName": REPOSITORY,
+        "repositoryDirectory": "repository",
+        "commit": commit,
+        "shallowClone": true,
+        "files": {"input.json": {"content": input, "modifiedAt": "0001-01-01T00:00:00Z"}},
+        "dockerSteps": (0..runs.len()).flat_map(triple).collect::<Vec<_>>(),
+        "redactedValues": {"s3cret-value": "${{ secrets.TOKEN }}"},
+    })
+}
+
+#[test]
+fn all_checks_pass() {
+    Engine::require();
+    let (world, server) = (World::new(), Sourcegraph::start());
+    let output = executor(&world, &server, "validate").run();
+    output.assert_code(0);
+    assert_eq!(output.stdout(), "All checks passed!\n");
+    server.assert_pleased();
+    assert_eq!(server.requests(), ["GET /.executors/test/auth"]);
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let (world, server) = (World::new(), Sourcegraph::start());
+    let output = executor(&world, &server, "validate")
+        .env("EXECUTOR_QUEUE_NAME", "batches")
+        .env("EXECUTOR_FRONTEND_PASSWORD", "")
+        .env("EXECUTOR_MAXIMUM_NUM_JOBS", "many")
+        .run();
+    output.assert_code(2);
+    insta::assert_snapshot!(output.stderr(), @r"
+    error: 3 problems with the environment variables:
+      no value supplied for EXECUTOR_FRONTEND_PASSWORD
+      both EXECUTOR_QUEUE_NAME and EXECUTOR_QUEUE_NAMES are set; set one of them
+      invalid value for EXECUTOR_MAXIMUM_NUM_JOBS: expected a whole number of at least 1
+    hint: docs/executor.md explains every variable
+    ");
+    let output = executor(&world, &server, "validate")
+        .env("EXECUTOR_FRONTEND_PASSWORD", "wr0ng-wr0ng-wr0ng-wr0ng")
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .run();
+    output.assert_code(3);
+    let stderr = output.stderr();
+    for expected in [
+        "2 checks failed",
+        "/nowhere/docker.sock",
+        "failed to authorize with frontend",
+        "is EXECUTOR_FRONTEND_PASSWORD the value of executors.accessToken in the site configuration?",
+    ] {
+        assert!(stderr.contains(expected), "{expected}\n{output}");
+    }
+    assert!(!stderr.contains("wr0ng"), "{output}");
+}
+
+#[test]
+fn doctor_looks_at_the_variables() {
+    let (world, server) = (World::new(), Sourcegraph::start());
+    let doctor = |queue: &str| {
+        let doctor = world.capstan(["doctor"]);
+        doctor
+            .env("EXECUTOR_FRONTEND_URL", server.url())
+            .env("EXECUTOR_FRONTEND_PASSWORD", SECRET)
+            .env("EXECUTOR_QUEUE_NAME", queue)
+            .run()
+    };
+    let good = doctor("batches").stdout();
+    let expected = "✓ executor: takes jobs from http://127.0.0.1:<port>/";
+    assert!(good.contains(expected), "{good}");
+    let bad = doctor("lsif").stdout();
+    let expected = "✗ executor: EXECUTOR_QUEUE_NAME must be set to one of 'batches, codeintel'";
+    assert!(bad.contains(expected), "{bad}");
+}
+
+#[test]
+fn a_native_job_from_clone_to_result() {
+    let engine = Engine::require();
+    let (world, server) = (World::new(), Sourcegraph::start());
+    let app = world.repository("app", &[("README.md", "hi\n")]);
+    server.repository(REPOSITORY, app.path());
+    let id = server.enqueue(native(
+        &app.head(),
+        &[
+            "echo one s3cret-value; echo more >> README.md",
+            "cat README.md",
+        ],
+    ));
+    let mut running = started(&world, &server);
+    assert_eq!(server.wait_for(id), JobState::Completed);
+    running.signal(capstan_tests::Signal::TERM);
+    let output = running.wait();
+    output.assert_code(0);
+    server.assert_pleased();
+    let log = server.log(id);
+    let keys: Vec<&str> = log.iter().map(|entry| entry.key.as_str()).collect();
+    for key in [
+        "setup.git.init",
+        "setup.git.fetch",
+        "setup.git.checkout",
+        "step.docker.step.0.pre",
+        "step.docker.step.0.run",
+        "step.docker.step.0.post",
+        "step.docker.step.1.run",
+        "teardown.fs",
+    ] {
+        assert!(keys.contains(&key), "{key} is missing in {keys:?}");
+    }
+    assert!(
+        log.iter().all(|entry| entry.exit_code == Some(0)),
+        "{log:?}"
+    );
+    // No secret anywhere; tokens are in headers only.
+    let bodies = server.bodies();
+    let said = format!("{}{}", output.stdout(), output.stderr());
+    for secret in ["s3cret-value", SECRET, "0000feee"] {
+        let without_results = bodies
+            .lines()
+            .filter(|line| !line.contains("CACHE_AFTER_STEP_RESULT"));
+        assert!(
+            !without_results.collect::<String>().contains(secret),
+            "{secret}"
+        );
+        assert!(!said.contains(secret), "{secret}");
+    }
+    assert_eq!(engine.containers(&world), [""; 0]);
+}
+
+#[test]
+fn a_container_step_that_fails_is_errored() {
+    Engine::require();
+    let (world, server) = (World::new(), Sourcegraph::start());
+    let good = server.enqueue(container(&["echo fine"]));
+    let bad = server.enqueue(container(&["echo s3cret-value; exit 7"]));
+    let mut running = started(&world, &server);
+    assert_eq!(server.wait_for(good), JobState::Completed);
+    let JobState::Errored(message) = server.wait_for(bad) else {
+        panic!("{:?}", server.job(bad));
+    };
+    assert!(message.contains("exit code 7"), "{message}");
+    let log = server.log(bad);
+    let step = log
+        .iter()
+        .find(|entry| entry.key == "step.docker.indexer")
+        .expect("it ran");
+    assert_eq!(step.exit_code, Some(7));
+    assert!(
+        step.out.contains("stdout: ${{ secrets.TOKEN }}\n"),
+        "{}",
+        step.out
+    );
+    running.signal(capstan_tests::Signal::TERM);
+    running.wait().assert_code(0);
+    server.assert_pleased();
+}
+
+#[test]
+fn the_number_of_jobs_may_be_limited() {
+    Engine::require();
+    let (world, server) = (World::new(), Sourcegraph::start());
+    let jobs = [0; 3].map(|_| server.enqueue(container(&["true"])));
+    let output = executor(&world, &server, "run")
+        .env("EXECUTOR_NUM_TOTAL_JOBS", "2")
+        .env("EXECUTOR_MAX_NUM_JOBS", "2")
+        .env("EXECUTOR_USE_FIRECRACKER", "true")
+        .run();
+    output.assert_code(0);
+    let states = jobs.map(|id| server.job(id));
+    assert_eq!(
+        states,
+        [JobState::Completed, JobState::Completed, JobState::Queued]
+    );
+    assert!(
+        output
+            .stderr()
+            .contains("EXECUTOR_USE_FIRECRACKER is ignored"),
+        "{output}"
+    );
+    server.assert_pleased();
+}
