@@ -52,15 +52,15 @@ impl Strip {
     /// Takes a chunk; appends what is settled.
     pub(crate) fn push(&mut self, chunk: &[u8], into: &mut Vec<u8>) {
         let mut rest = chunk;
+        // As a rule little is taken out.
+        into.reserve(self.line.len() + chunk.len());
         while let Some(&byte) = rest.first() {
-            if self.state == State::Text {
-                let plain = rest.iter().position(|&b| is_special(b));
-                let plain = plain.unwrap_or(rest.len());
-                if plain > 0 {
-                    self.text(&rest[..plain], into);
-                    rest = &rest[plain..];
-                    continue;
-                }
+            let ends_returned = self.returned && byte == b'\n';
+            if self.state == State::Text && !is_special(byte) && !ends_returned {
+                let (plain, after) = rest.split_at(plain_length(rest));
+                self.lines(plain, into);
+                rest = after;
+                continue;
             }
             self.byte(byte, into);
             rest = &rest[1..];
@@ -75,7 +75,21 @@ impl Strip {
         into.append(&mut self.line);
     }
 
-    /// Text without special characters.
+    /// Lines without special characters, and perhaps a beginning of one.
+    fn lines(&mut self, lines: &[u8], into: &mut Vec<u8>) {
+        if std::mem::take(&mut self.returned) {
+            self.line.clear();
+        }
+        let whole = lines.iter().rposition(|&byte| byte == b'\n');
+        let (whole, begun) = lines.split_at(whole.map_or(0, |end| end + 1));
+        if !whole.is_empty() {
+            into.append(&mut self.line);
+            into.extend_from_slice(whole);
+        }
+        self.text(begun, into);
+    }
+
+    /// Text of one line without special characters.
     fn text(&mut self, text: &[u8], into: &mut Vec<u8>) {
         if std::mem::take(&mut self.returned) {
             self.line.clear();
@@ -141,8 +155,27 @@ impl Strip {
     }
 }
 
+/// How many bytes come before the first special character.
+fn plain_length(text: &[u8]) -> usize {
+    // Looked at in blocks, without a branch for every byte: so the compiler can look at many at once.
+    let (blocks, _) = text.as_chunks::<64>();
+    let is_plain = |block: &&[u8; 64]| {
+        !block
+            .iter()
+            .fold(false, |any, &byte| any | is_special(byte))
+    };
+    let passed = 64 * blocks.iter().take_while(is_plain).count();
+    let rest = &text[passed..];
+    passed
+        + rest
+            .iter()
+            .position(|&byte| is_special(byte))
+            .unwrap_or(rest.len())
+}
+
+/// Whether a character may be other than text and the ends of lines.
 fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == 0x7f
+    (byte < 0x20) & (byte != b'\n') & (byte != b'\t') | (byte == 0x7f)
 }
 
 #[cfg(test)]
@@ -221,8 +254,8 @@ mod tests {
     proptest! {
         #[test]
         fn chunks_may_be_cut_anywhere(
-            text in "(\x1b\\[[0-9;]{0,3}m|\x1b\\]a\x07|\x1b|\\[|m|\r|\n|\x08|é|a){0,30}",
-            cut in 0usize..60,
+            text in "(\x1b\\[[0-9;]{0,3}m|\x1b\\]a\x07|\x1b|\\[|m|\r|\n|\x08|é|\t|[a-z]{1,90}){0,30}",
+            cut in 0usize..600,
             progress: bool,
         ) {
             let bytes = text.as_bytes();

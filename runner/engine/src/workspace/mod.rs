@@ -413,6 +413,8 @@ fn settings() -> Vec<(&'static str, String)> {
         ("core.ignoreCase", "false"),
         ("core.autocrlf", "false"),
         ("core.safecrlf", "false"),
+        // Later versions shorten the names in the index.
+        ("index.version", "2"),
         // Else the length of ids in a diff would depend on how the source happens to be packed.
         ("core.abbrev", "7"),
         // Nothing of a workspace outlives a crash, so there is no need to wait for the disk.

@@ -4,6 +4,8 @@
 //! text file with CRLF. Git calls such a file changed as soon as it looks at its content, and whether it looks depends
 //! on the second in which the file was checked out. Here the rule is: the bytes of the base are no change.
 
+use memchr::memmem;
+
 use super::Workspace;
 use crate::git::{GitError, quote};
 
@@ -18,14 +20,17 @@ struct Modified<'a> {
 }
 
 impl Workspace {
+    /// Whether a `.gitattributes` may be among the files. The index has their names as they are: a look at it costs less than asking git.
+    fn may_have_attributes(&self) -> bool {
+        let index = fs_err::read(self.git_dir().join("index"));
+        index.map_or(true, |index| {
+            memmem::find(&index, b".gitattributes\0").is_some()
+        })
+    }
+
     /// Puts the base's entry back for every file that has the very bytes of the base.
     pub(super) async fn forget_conversions(&mut self) -> Result<(), GitError> {
-        let attributes = self
-            .run("ls-files")
-            .args(["-z", "--", ":(top,glob)**/.gitattributes"])
-            .output(LISTING)
-            .await?;
-        if attributes.is_empty() {
+        if !self.may_have_attributes() {
             return Ok(());
         }
         let raw = self
