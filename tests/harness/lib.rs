@@ -4,8 +4,8 @@
 //! user's configuration is seen. It makes [`Repository`]s whose commit ids never change, and
 //! [`Capstan`] commands with a cleared environment. What a command did is an [`Output`]; its
 //! texts come normalised, so that they can be compared with inline snapshots. [`Engine`] looks at what
-//! was left behind in the container engine. A [`Sourcegraph`] is what executors take jobs from. [`component`] makes components for
-//! steps in WebAssembly, [`guest`] plugins; [`official_plugin`] and its neighbours find those that are there.
+//! was left behind in the container engine. A [`Sourcegraph`] is what executors take jobs from. [`component()`] makes components for
+//! steps in WebAssembly, [`guest()`] plugins; [`official_plugin`] and its neighbours find those that are there.
 //!
 //! ```no_run
 //! use capstan_tests::{Engine, World};

@@ -1,8 +1,8 @@
 //! Runs one job.
 //!
-//! Every name in the payload is looked at before anything is done ([`check`]). Then it depends on what kind of job it is: [`native`] batch
-//! jobs go through the engine's step loop, as do [`legacy`] ones, which would call `src`; [`containers`] runs all others to the letter. What
-//! they have in common: a [`place`] on disk, [`files`], the repository and what is told of it ([`setup`]).
+//! Every name in the payload is looked at before anything is done (`check`). Then it depends on what kind of job it is: `native` batch
+//! jobs go through the engine's step loop, as do `legacy` ones, which would call `src`; `containers` runs all others to the letter. What
+//! they have in common: a `place` on disk, `files`, the repository and what is told of it (`setup`).
 
 mod check;
 mod command;
