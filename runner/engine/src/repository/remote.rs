@@ -1,6 +1,8 @@
 //! Repositories that are fetched: one bare repository per URL in the cache, holding just the commits asked for.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -37,7 +39,12 @@ const MOVES: usize = 3;
 #[derive(Debug, Clone)]
 pub struct RemoteCache {
     directory: PathBuf,
+    /// The refs of commits that this process has found whole: asking git again for each job is not worth a process.
+    found: Arc<Mutex<HashSet<PathBuf>>>,
 }
+
+/// Most refs that are remembered.
+const FOUND_LIMIT: usize = 10_000;
 
 /// A commit that is wanted of a remote.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +77,7 @@ impl RemoteCache {
     pub fn new(directory: &Path) -> Self {
         Self {
             directory: directory.join("repositories"),
+            found: Arc::default(),
         }
     }
 
@@ -153,9 +161,21 @@ impl RemoteCache {
             settings: &settings,
             pauses: &PATIENT,
         };
+        let reference = git_dir.join("refs/capstan").join(rev);
         let is_there = async || {
             let whole = shallow || !git_dir.join("shallow").exists();
-            Ok::<_, Fault>(whole && git_dir.join("HEAD").is_file() && remote.has(rev).await?)
+            if !whole || !git_dir.join("HEAD").is_file() {
+                return Ok(false);
+            }
+            // A cache that was cleared meanwhile has no refs.
+            if self.has_found(&reference) && reference.is_file() {
+                return Ok(true);
+            }
+            let there = remote.has(rev).await?;
+            if there {
+                self.remember(&reference);
+            }
+            Ok::<_, Fault>(there)
         };
         if tags || !is_there().await? {
             let (_lock, _) = self.entry(url, &mut progress).await?;
@@ -194,6 +214,19 @@ impl RemoteCache {
             dirty: false,
             local: None,
         })
+    }
+
+    fn has_found(&self, reference: &Path) -> bool {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.contains(reference)
+    }
+
+    fn remember(&self, reference: &Path) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() >= FOUND_LIMIT {
+            found.clear();
+        }
+        found.insert(reference.to_owned());
     }
 
     /// Makes sure the bare repository exists, and locks it against other processes that fetch.

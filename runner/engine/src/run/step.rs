@@ -161,13 +161,20 @@ async fn execute<E: Engine>(
         log: progress.log.as_mut(),
     };
     let ran = run_script(around, index, rendered).await;
+    let current = progress.containers.current.as_ref();
+    let has_left_all = current.is_some_and(Gated::has_left_all);
     progress.containers.discard_current();
     let (stdout, stderr) = ran?;
 
-    progress.after_step().await.map_err(fault)?;
-    let limit = progress.runner.settings.diff_limit;
-    let workspace = progress.workspace_mut().map_err(fault)?;
-    let diff = workspace.diff(limit).await.map_err(fault)?;
+    let diff = match progress.workspace().map_err(fault)?.known_diff() {
+        Some(diff) if has_left_all => diff.to_vec(),
+        _ => {
+            progress.after_step().await.map_err(fault)?;
+            let limit = progress.runner.settings.diff_limit;
+            let workspace = progress.workspace_mut().map_err(fault)?;
+            workspace.diff(limit).await.map_err(fault)?
+        }
+    };
     let processed = progress.hooks.process_diff(index, &diff).await?;
     let changed_files = changed_files(processed.as_ref().unwrap_or(&diff)).map_err(fault)?;
     Ok(Remains {

@@ -308,6 +308,7 @@ impl<E: Engine> Progress<'_, E> {
             let Some(failed) = failed? else {
                 // Steps may run as somebody else, and git has to read what the plugins made.
                 self.after_step().await.map_err(fault)?;
+                self.workspace_mut().map_err(fault)?.forget_diff();
                 break;
             };
             without.push(failed);
