@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capstan_protocol::{Job, Mark, Outcome};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -96,6 +96,8 @@ pub struct Supervisor<Q, W> {
     running: Running,
     shutdown: Shutdown,
     jobs: TaskTracker,
+    /// A job has ended: there may be another right away.
+    ended: Notify,
 }
 
 /// A job that runs, for those who look.
@@ -134,6 +136,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
             running: Running::default(),
             shutdown,
             jobs: TaskTracker::new(),
+            ended: Notify::new(),
         })
     }
 
@@ -241,6 +244,8 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
             drop(slot);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                // Whoever waited for that job may have sent the next.
+                () = self.ended.notified(), if failures == 0 => {}
                 () = self.shutdown.drain.cancelled() => return,
             }
         }
@@ -273,6 +278,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
             supervisor.running.remove(&run);
             supervisor.metrics.busy(supervisor.running.count());
             drop(slot);
+            supervisor.ended.notify_one();
         });
     }
 
@@ -295,6 +301,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
             supervisor.deliver(&run, &job, outcome).await;
             supervisor.running.remove(&run);
             drop(slot);
+            supervisor.ended.notify_one();
         });
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn register(client: &Client, stop: &CancellationToken) -> bool 
 pub(super) fn explained(error: &ClientError) -> String {
     let advice = match error.cause {
         Cause::Refused => {
-            "is EXECUTOR_FRONTEND_PASSWORD the value of executors.accessToken in the site configuration?"
+            "is EXECUTOR_FRONTEND_PASSWORD the value of executors.accessToken in the site configuration? A hub's is in the file executor-secret of its data directory"
         }
         Cause::Status(404) => {
             "is EXECUTOR_FRONTEND_URL the address of a Sourcegraph instance or a hub?"
