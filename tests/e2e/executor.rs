@@ -1,6 +1,6 @@
 //! `capstan executor` against a server as executors see it: registering, jobs, endings.
 
-use capstan_tests::{Capstan, Engine, JobState, Running, SECRET, Sourcegraph, World};
+use capstan_tests::{Capstan, Engine, JobState, Running, SECRET, Sourcegraph, World, native_job};
 use serde_json::{Value, json};
 
 pub(crate) const REPOSITORY: &str = "github.com/acme/app";
@@ -38,41 +38,7 @@ pub(crate) fn container(lines: &[&str]) -> Value {
 
 /// A native job of the queue `batches`: the triple of each step, as a server makes it.
 pub(crate) fn native(commit: &str, runs: &[&str]) -> Value {
-    use base64::Engine as _;
-    let steps: Vec<Value> = runs
-        .iter()
-        .map(|run| json!({"run": run, "container": "alpine:3", "env": {}}))
-        .collect();
-    let input = json!({
-        "BatchChangeAttributes": {"Name": "test", "Description": "A test."},
-        "repository": {"id": "UmVwb3NpdG9yeTox", "name": REPOSITORY},
-        "branch": {"name": "refs/heads/main", "target": {"oid": commit}},
-        "path": "",
-        "onlyFetchWorkspace": false,
-        "steps": steps,
-        "searchResultPaths": [],
-        "cachedStepResultFound": false,
-        "skippedSteps": {},
-    });
-    let input = base64::engine::general_purpose::STANDARD.encode(input.to_string());
-    let helper = "sourcegraph/batcheshelper:5.2.0";
-    let triple = |i: usize| {
-        [
-            json!({"key": format!("step.{i}.pre"), "image": helper, "commands": [format!("batcheshelper pre {i}")], "dir": ".", "env": null}),
-            json!({"key": format!("step.{i}.run"), "image": "alpine:3", "commands": [format!("../step{i}.sh")], "dir": "repository", "env": null}),
-            json!({"key": format!("step.{i}.post"), "image": helper, "commands": [format!("batcheshelper post {i}")], "dir": ".", "env": null}),
-        ]
-    };
-    json!({
-        "version": 2,
-        "repositoryName": REPOSITORY,
-        "repositoryDirectory": "repository",
-        "commit": commit,
-        "shallowClone": true,
-        "files": {"input.json": {"content": input, "modifiedAt": "0001-01-01T00:00:00Z"}},
-        "dockerSteps": (0..runs.len()).flat_map(triple).collect::<Vec<_>>(),
-        "redactedValues": {"s3cret-value": "${{ secrets.TOKEN }}"},
-    })
+    native_job(REPOSITORY, commit, runs)
 }
 
 #[test]

@@ -49,5 +49,5 @@ pub use privilege::as_root;
 pub use registry::{Answer, Registry};
 pub use repository::Repository;
 pub use running::{Running, Signal};
-pub use sourcegraph::{Entry, JobState, SECRET, Sourcegraph};
+pub use sourcegraph::{Entry, JobState, SECRET, Sourcegraph, native_job};
 pub use world::World;

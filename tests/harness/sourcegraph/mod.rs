@@ -4,6 +4,7 @@
 //! It reads JSON by itself, so that it does not believe what the code under test believes.
 
 mod git;
+mod payload;
 mod routes;
 mod state;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+pub use self::payload::native_job;
 pub use self::state::{Entry, JobState};
 
 use self::state::State;
