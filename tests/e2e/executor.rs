@@ -1,6 +1,7 @@
 //! `capstan executor` against a server as executors see it: registering, jobs, endings.
 
-use capstan_tests::{Capstan, Engine, JobState, Running, SECRET, Sourcegraph, World};
+use base64::Engine as _;
+use capstan_tests::{Capstan, Engine, JobState, Registry, Running, SECRET, Sourcegraph, World};
 use serde_json::{Value, json};
 
 pub(crate) const REPOSITORY: &str = "github.com/acme/app";
@@ -38,7 +39,6 @@ pub(crate) fn container(lines: &[&str]) -> Value {
 
 /// A native job of the queue `batches`: the triple of each step, as a server makes it.
 pub(crate) fn native(commit: &str, runs: &[&str]) -> Value {
-    use base64::Engine as _;
     let steps: Vec<Value> = runs
         .iter()
         .map(|run| json!({"run": run, "container": "alpine:3", "env": {}}))
@@ -242,4 +242,52 @@ fn the_number_of_jobs_may_be_limited() {
         "{output}"
     );
     server.assert_pleased();
+}
+
+#[test]
+fn images_of_docker_hub_come_from_a_mirror() {
+    Engine::require();
+    let registry = Registry::require();
+    let (world, server) = (World::new(), Sourcegraph::start());
+    // What the private registry has under this name stands for a copy of what Docker Hub has.
+    let (_, name) = registry.image.split_once('/').expect("it has a registry");
+    let _removed = Removed(name);
+    let mut job = container(&["cat /etc/origin"]);
+    job["dockerSteps"][0]["image"] = json!(name);
+    job["dockerAuthConfig"] = json!({"auths": {registry.address.as_str(): {
+        "auth": base64::engine::general_purpose::STANDARD
+            .encode(format!("{}:{}", registry.user, registry.password)),
+    }}});
+    let id = server.enqueue(job);
+    let output = executor(&world, &server, "run")
+        .env("EXECUTOR_NUM_TOTAL_JOBS", "1")
+        // The first is not there.
+        .env(
+            "EXECUTOR_DOCKER_REGISTRY_MIRROR_URL",
+            format!("http://127.0.0.1:9,http://{}", registry.address),
+        )
+        .run();
+    output.assert_code(0);
+    let log = server.log(id);
+    assert_eq!(server.job(id), JobState::Completed, "{output}\n{log:#?}");
+    let step = log.iter().find(|entry| entry.key == "step.docker.indexer");
+    let step = step.expect("it ran");
+    assert!(
+        step.out.contains("from the private registry"),
+        "{}",
+        step.out
+    );
+    assert!(output.stderr().contains("127.0.0.1:<port>"), "{output}");
+    server.assert_pleased();
+}
+
+/// An image of the engine that the tests share.
+struct Removed<'n>(&'n str);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("docker")
+            .args(["image", "rm", "--force", self.0])
+            .output();
+    }
 }

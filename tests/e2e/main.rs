@@ -12,6 +12,7 @@ mod batch_exec;
 mod batch_run;
 mod cache;
 mod commands;
+mod deploy;
 mod diffs;
 mod display;
 mod documents;

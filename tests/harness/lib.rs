@@ -38,6 +38,7 @@ mod running;
 mod sourcegraph;
 mod world;
 
+pub use binary::capstan as binary;
 pub use command::Capstan;
 pub use component::component;
 pub use creations::Creations;

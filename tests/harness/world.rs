@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::binary;
 use crate::command::Capstan;
 use crate::repository::Repository;
 
@@ -112,7 +113,16 @@ impl World {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        Capstan::new(self, arguments)
+        Capstan::new(self, binary::capstan(), arguments)
+    }
+
+    /// The same of another build of the binary.
+    pub fn build_of_capstan<I, S>(&self, program: impl AsRef<Path>, arguments: I) -> Capstan<'_>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        Capstan::new(self, program.as_ref(), arguments)
     }
 
     /// The whole environment of commands: nothing of the user's but the way to programs and to the engine.

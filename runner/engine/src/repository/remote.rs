@@ -78,6 +78,7 @@ impl RemoteCache {
         self.directory.join(key(url))
     }
 
+    #[tracing::instrument(name = "repository.fetch", skip_all, fields(repository.name = name::of_url(url)))]
     pub(super) async fn open(
         &self,
         git: &Git,
@@ -124,6 +125,11 @@ impl RemoteCache {
     ///
     /// # Errors
     /// A fault of the workspace when it cannot be had, also after having tried for about a minute.
+    #[tracing::instrument(
+        name = "repository.fetch",
+        skip_all,
+        fields(repository.name = wanted.name, repository.commit = wanted.rev)
+    )]
     pub async fn open_commit(
         &self,
         git: &Git,

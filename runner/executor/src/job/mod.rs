@@ -33,6 +33,7 @@ use capstan_engine::run::{Report, Runner};
 use capstan_engine::sandbox::{BindMount, Limits, User};
 use capstan_protocol::{DockerAuthConfig, Job};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use self::check::{Checked, Variables};
 pub use self::ending::Ending;
@@ -190,10 +191,11 @@ impl<S: Engines> Running<'_, S> {
     async fn write_files(&self) -> Result<Vec<files::Written>, Ending> {
         let root = self.place.data();
         let write = files::write_all(&root, self.job, &self.checked.files, &self.context.client);
+        let span = tracing::info_span!("files", files.count = self.job.files.len());
         let written = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(ending::cancelled()),
-            written = write => written,
+            written = write.instrument(span) => written,
         };
         written.map_err(|error| {
             let message = error.to_string();

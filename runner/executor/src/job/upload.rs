@@ -162,6 +162,7 @@ impl Upload {
         Ok(())
     }
 
+    #[tracing::instrument(name = "upload", skip_all, fields(upload.file = %self.file))]
     async fn upload<S: Engines>(
         &self,
         running: &Running<'_, S>,

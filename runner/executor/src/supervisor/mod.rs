@@ -18,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 pub use self::marks::MarkStore;
 pub use self::queue::{Queue, Server};
@@ -268,12 +270,22 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
         self.metrics.busy(self.running.count());
         tracing::info!(job = %run.key, repository = run.repository, "job started");
         let supervisor = Arc::clone(self);
-        self.jobs.spawn(async move {
+        let span = tracing::info_span!(
+            "job",
+            job.id = run.key.id,
+            job.queue = run.key.queue,
+            job.repository = run.repository,
+            job.outcome = Empty,
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+        );
+        let seen_through = async move {
             supervisor.see_through(&run, job).await;
             supervisor.running.remove(&run);
             supervisor.metrics.busy(supervisor.running.count());
             drop(slot);
-        });
+        };
+        self.jobs.spawn(seen_through.instrument(span));
     }
 
     /// A job that cannot be read, but whose server can be told so.
@@ -331,6 +343,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
         let outcome = outcome(ending, run.why(), flushed);
         self.metrics
             .job(begun.elapsed(), outcome != Some(Outcome::Complete));
+        trace(outcome.as_ref());
         match outcome {
             None => tracing::warn!(job = %run.key, why = ?run.why(), "job given up"),
             Some(outcome) => {
@@ -351,7 +364,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
         let work = Arc::clone(&self.work).run(job, log, run.cancel.clone());
         // A task of its own; its panics are caught.
         let mut task = tokio::task::JoinSet::new();
-        task.spawn(work);
+        task.spawn(work.in_current_span());
         let late = async {
             run.cancel.cancelled().await;
             tokio::time::sleep(CLEANUP).await;
@@ -483,6 +496,22 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
                 Err(_) => failures += 1,
             }
         }
+    }
+}
+
+/// Notes in the job's span how it ended.
+fn trace(outcome: Option<&Outcome>) {
+    let (ending, failure) = match outcome {
+        None => ("given up", None),
+        Some(Outcome::Complete) => ("complete", None),
+        Some(Outcome::Errored(reason)) => ("errored", Some(reason)),
+        Some(Outcome::Failed(reason)) => ("failed", Some(reason)),
+    };
+    let span = tracing::Span::current();
+    span.record("job.outcome", ending);
+    if let Some(reason) = failure {
+        span.record("otel.status_code", "ERROR");
+        span.record("otel.status_description", reason.as_str());
     }
 }
 
