@@ -52,7 +52,7 @@ impl Station {
         let mut tools = Tools::open(config, environment).await?;
         if executor.workspaces.is_some() {
             // Containers borrow objects from it, so the engine has to see it, too.
-            tools.remotes = RemoteCache::new(&config.state_dir.join("repositories"));
+            tools.remotes = RemoteCache::new(&config.state_dir);
         }
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
