@@ -144,7 +144,7 @@ impl RemoteCache {
                 "{rev:?} is no full commit id of repository {name}"
             )));
         }
-        let settings = settings_of(headers);
+        let settings = settings_of(url, headers);
         let git_dir = self.directory.join(key(url));
         let remote = Remote {
             git,
@@ -241,14 +241,18 @@ fn key(url: &RemoteUrl) -> String {
     hex.collect()
 }
 
-/// What git sends with each request. It must not be sent anywhere else, so redirections are not followed.
-fn settings_of(headers: &[(&str, String)]) -> Vec<(String, String)> {
+/// What git sends with each request. It must not be sent anywhere else, so redirections are not followed. What is on this machine is asked without
+/// a proxy.
+fn settings_of(url: &RemoteUrl, headers: &[(&str, String)]) -> Vec<(String, String)> {
     let header = |(name, value): &(&str, String)| {
         let line = format!("{name}: {value}");
         ("http.extraHeader".to_owned(), line)
     };
     let mut settings: Vec<_> = headers.iter().map(header).collect();
     settings.push(("http.followRedirects".to_owned(), "false".to_owned()));
+    if url.is_loopback() {
+        settings.push(("http.proxy".to_owned(), String::new()));
+    }
     settings
 }
 
@@ -450,7 +454,7 @@ impl Remote<'_> {
                 .arg(self.url.with_credentials())
                 .args(names);
             if !self.settings.is_empty() {
-                invocation = invocation.secret_settings(self.settings);
+                invocation = invocation.secret_settings(self.settings).unattended();
             }
             for secret in self.url.secrets() {
                 invocation = invocation.secret(secret);
@@ -474,7 +478,10 @@ impl Remote<'_> {
         let GitError::Failed { stderr, .. } = &error else {
             return error.into_fault(&format!("fetching {url}"));
         };
-        let hint = if LOGIN.iter().any(|sign| stderr.contains(sign)) {
+        let is_login = LOGIN.iter().any(|sign| stderr.contains(sign));
+        let hint = if is_login && !self.settings.is_empty() {
+            "the server does not accept what it handed out for this job: it may have given the job to somebody else".to_owned()
+        } else if is_login {
             format!("git could not log in: make `git ls-remote {url}` work in this shell first")
         } else if is_passing(stderr) {
             "the remote could not be reached, several times: check the network and the address"
