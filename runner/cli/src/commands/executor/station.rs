@@ -45,7 +45,6 @@ impl Station {
         environment: &Environment,
         client: Arc<Client>,
     ) -> Result<Self, Failed> {
-        let directory = std::env::current_dir().map_err(Failed::environment)?;
         let tools = Tools::open(config, environment).await?;
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
@@ -61,7 +60,7 @@ impl Station {
         let host = engines::open_host(config);
         let plugins = plugins::load_quietly(config, environment, &host).await?;
         let docker = engines::environment_of(config, environment);
-        let resolver = engines::resolver(config, &docker, &directory)?;
+        let resolver = engines::resolver(config, &docker, &config.lock_path())?;
         let owner = Owner {
             run: run.id().to_owned(),
             state: engines::fingerprint(&config.state_dir),
