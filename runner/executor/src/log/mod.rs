@@ -141,6 +141,12 @@ impl Entry {
         self.write(|draft, _| draft.event(&json));
     }
 
+    /// An event that holds what a command printed: as [`Entry::event`], within the limits that output has.
+    pub fn output_event(&self, json: &str) {
+        let json = event::redact(json, &self.redaction);
+        self.write(|draft, is_full| draft.line(Stream::Stdout, &json, is_full));
+    }
+
     /// The command has ended.
     pub fn close(self, exit_code: i32) {
         self.end(exit_code);

@@ -25,7 +25,7 @@ pub use self::status::{Phase, Status};
 
 use self::outcome::outcome;
 use self::running::{Run, Running, Why};
-use crate::client::DequeueError;
+use crate::client::{Cause, ClientError, DequeueError};
 use crate::job::Ending;
 use crate::log::{ExecutionLog, Redaction};
 use crate::metrics::Metrics;
@@ -231,7 +231,11 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
                 }
                 Some(Err(error)) => {
                     if failures == 0 {
-                        tracing::warn!(%error, "no job could be asked for");
+                        let error = match error {
+                            DequeueError::Call(error) => explained(&error),
+                            DequeueError::Job(error) => error.to_string(),
+                        };
+                        tracing::warn!(error, "no job could be asked for");
                     }
                     failures = (failures + 1).min(16);
                     let slower = self.settings.poll.saturating_mul(1 << (failures - 1));
@@ -478,11 +482,20 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
                 // Jobs go on: the server, or the way to it, may be back soon.
                 Err(error) if failures.is_multiple_of(12) => {
                     failures += 1;
-                    tracing::warn!(%error, "a heartbeat failed");
+                    let error = explained(&error);
+                    tracing::warn!(error, "a heartbeat failed");
                 }
                 Err(_) => failures += 1,
             }
         }
+    }
+}
+
+/// With what to look at, unless the server is there and has trouble of its own: it says which.
+fn explained(error: &ClientError) -> String {
+    match error.cause {
+        Cause::Status(_) => error.to_string(),
+        _ => error.explained(),
     }
 }
 
