@@ -1,9 +1,110 @@
 //! `capstan executor` against a server as executors see it: registering, jobs, endings.
 
-use capstan_tests::{Capstan, Engine, JobState, Running, SECRET, Sourcegraph, World};
+use capstan_tests::{
+    Capstan, Engine, Entry, JobState, Repository, Running, SECRET, Signal, Sourcegraph, World,
+};
 use serde_json::{Value, json};
 
 pub(crate) const REPOSITORY: &str = "github.com/acme/app";
+
+/// An engine, a world with a repository that a server serves, and the server.
+pub(crate) struct Station {
+    pub(crate) engine: Engine,
+    pub(crate) world: World,
+    pub(crate) server: Sourcegraph,
+    /// The repository.
+    pub(crate) app: Repository,
+    /// Its first commit.
+    pub(crate) commit: String,
+}
+
+impl Station {
+    /// The repository has a README.
+    pub(crate) fn new() -> Self {
+        Self::of(&[("README.md", "hi\n")])
+    }
+
+    /// The repository has these files.
+    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
+        let engine = Engine::require();
+        let (world, server) = (World::new(), Sourcegraph::start());
+        let app = world.repository("app", files);
+        server.repository(REPOSITORY, app.path());
+        let commit = app.head();
+        Self {
+            engine,
+            world,
+            server,
+            app,
+            commit,
+        }
+    }
+
+    /// `capstan executor run` with the least configuration.
+    pub(crate) fn executor(&self) -> Capstan<'_> {
+        executor(&self.world, &self.server, "run")
+    }
+
+    /// Puts a native job of these steps into the queue.
+    pub(crate) fn native(&self, runs: &[&str]) -> i64 {
+        self.server.enqueue(native(&self.commit, runs))
+    }
+
+    /// The entry of a job's log with this key, the last one if there are several.
+    #[track_caller]
+    pub(crate) fn entry(&self, id: i64, key: &str) -> Entry {
+        let log = self.server.log(id);
+        let keys: Vec<_> = log.iter().map(|entry| entry.key.clone()).collect();
+        let found = log.into_iter().rev().find(|entry| entry.key == key);
+        found.unwrap_or_else(|| panic!("{key} is missing in {keys:?}"))
+    }
+
+    /// Waits until an entry of a job's log says something.
+    #[track_caller]
+    pub(crate) fn wait_for_output(&self, id: i64, text: &str) {
+        self.server
+            .wait_until(&format!("job {id} says {text}"), |server| {
+                server.log(id).iter().any(|entry| entry.out.contains(text))
+            });
+    }
+
+    /// Waits until a job has an error, and returns its message.
+    #[track_caller]
+    pub(crate) fn errored(&self, id: i64) -> String {
+        match self.server.wait_for(id) {
+            JobState::Errored(message) => message,
+            other => panic!(
+                "job {id} is {other:?}; its log:\n{:#?}",
+                self.server.log(id)
+            ),
+        }
+    }
+
+    /// Waits until a job is complete.
+    #[track_caller]
+    pub(crate) fn completed(&self, id: i64) {
+        let state = self.server.wait_for(id);
+        assert_eq!(state, JobState::Completed, "{:#?}", self.server.log(id));
+    }
+
+    /// Stops an executor that has nothing left to do: it ends well and leaves nothing behind. Returns all that it has said.
+    #[track_caller]
+    pub(crate) fn stop(&self, mut running: Running) -> String {
+        running.signal(Signal::TERM);
+        let output = running.wait();
+        output.assert_code(0);
+        self.engine.assert_nothing_left(&self.world);
+        let text = String::from_utf8_lossy;
+        format!("{}{}", text(output.raw_stdout()), text(output.raw_stderr()))
+    }
+}
+
+/// Starts an executor, and waits until the server knows it.
+pub(crate) fn listening(command: Capstan<'_>) -> Running {
+    let mut running = command.spawn();
+    running.wait_for("listening for jobs");
+    running
+}
 
 /// `capstan executor` with the least configuration.
 pub(crate) fn executor<'w>(world: &'w World, server: &Sourcegraph, command: &str) -> Capstan<'w> {
@@ -21,9 +122,7 @@ pub(crate) fn executor<'w>(world: &'w World, server: &Sourcegraph, command: &str
 
 /// An executor that the server knows.
 pub(crate) fn started(world: &World, server: &Sourcegraph) -> Running {
-    let mut running = executor(world, server, "run").spawn();
-    running.wait_for("listening for jobs");
-    running
+    listening(executor(world, server, "run"))
 }
 
 /// A job of the queue `codeintel` that runs these lines in a container.
@@ -36,8 +135,8 @@ pub(crate) fn container(lines: &[&str]) -> Value {
     })
 }
 
-/// A native job of the queue `batches`: the triple of each step, as a server makes it.
-pub(crate) fn native(commit: &str, runs: &[&str]) -> Value {
+/// What steps are run with, as files of a payload have it.
+fn input(commit: &str, runs: &[&str]) -> String {
     use base64::Engine as _;
     let steps: Vec<Value> = runs
         .iter()
@@ -54,7 +153,27 @@ pub(crate) fn native(commit: &str, runs: &[&str]) -> Value {
         "cachedStepResultFound": false,
         "skippedSteps": {},
     });
-    let input = base64::engine::general_purpose::STANDARD.encode(input.to_string());
+    base64::engine::general_purpose::STANDARD.encode(input.to_string())
+}
+
+/// A job of the queue `batches` that calls `src batch exec`.
+pub(crate) fn legacy(commit: &str, runs: &[&str]) -> Value {
+    let command = "batch exec -f input.json -repo repository -tmp .src-tmp -binaryDiffs";
+    let command: Vec<&str> = command.split(' ').collect();
+    json!({
+        "version": 2,
+        "repositoryName": REPOSITORY,
+        "repositoryDirectory": "repository",
+        "commit": commit,
+        "shallowClone": true,
+        "files": {"input.json": {"content": input(commit, runs)}},
+        "cliSteps": [{"key": "batch-exec", "command": command, "dir": ".", "env": null}],
+    })
+}
+
+/// A native job of the queue `batches`: the triple of each step, as a server makes it.
+pub(crate) fn native(commit: &str, runs: &[&str]) -> Value {
+    let input = input(commit, runs);
     let helper = "sourcegraph/batcheshelper:5.2.0";
     let triple = |i: usize| {
         [
@@ -73,6 +192,20 @@ pub(crate) fn native(commit: &str, runs: &[&str]) -> Value {
         "dockerSteps": (0..runs.len()).flat_map(triple).collect::<Vec<_>>(),
         "redactedValues": {"s3cret-value": "${{ secrets.TOKEN }}"},
     })
+}
+
+/// The same job with another image for its steps.
+pub(crate) fn of_image(job: &Value, image: &str) -> Value {
+    use base64::Engine as _;
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let other = |text: &str| text.replace("alpine:3", image);
+    let mut job: Value = serde_json::from_str(&other(&job.to_string())).expect("it stays JSON");
+    if let Some(content) = job["files"]["input.json"]["content"].as_str() {
+        let input = base64.decode(content).expect("it is base64");
+        let input = other(&String::from_utf8_lossy(&input));
+        job["files"]["input.json"]["content"] = json!(base64.encode(input));
+    }
+    job
 }
 
 #[test]
@@ -153,7 +286,7 @@ fn a_native_job_from_clone_to_result() {
     ));
     let mut running = started(&world, &server);
     assert_eq!(server.wait_for(id), JobState::Completed);
-    running.signal(capstan_tests::Signal::TERM);
+    running.signal(Signal::TERM);
     let output = running.wait();
     output.assert_code(0);
     server.assert_pleased();
@@ -214,7 +347,7 @@ fn a_container_step_that_fails_is_errored() {
         "{}",
         step.out
     );
-    running.signal(capstan_tests::Signal::TERM);
+    running.signal(Signal::TERM);
     running.wait().assert_code(0);
     server.assert_pleased();
 }

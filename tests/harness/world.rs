@@ -146,6 +146,24 @@ impl World {
         environment
     }
 
+    /// The command lines of the processes of this world that run: those whose environment or working directory is in it.
+    pub fn processes(&self) -> Vec<String> {
+        let root = self.root.as_os_str().as_encoded_bytes();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let is_ours = |process: &Path| {
+            let environment = fs::read(process.join("environ")).unwrap_or_default();
+            let directory = fs::read_link(process.join("cwd")).unwrap_or_default();
+            directory.starts_with(&self.root)
+                || environment.windows(root.len()).any(|part| part == root)
+        };
+        entries
+            .map(|entry| entry.path())
+            .filter(|process| is_ours(process))
+            .filter_map(|process| fs::read(process.join("cmdline")).ok())
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .collect()
+    }
+
     /// Keeps the world's directory after the test, for looking at it while writing one.
     pub fn keep(self) -> PathBuf {
         self.dir.keep()
