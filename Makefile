@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint bench fuzz clean
+.PHONY: help demo build deb test lint bench fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ demo: ## Run a batch spec on three small repositories and show the diffs
 
 build: ## Build the release binary: target/release/capstan
 	cargo build --release --locked -p capstan
+
+deb: ## Build the Debian package: target/debian/capstan_*.deb
+	@tests/scripts/deb
 
 test: ## Run every test, the end-to-end ones on a real container engine
 	@tests/scripts/test

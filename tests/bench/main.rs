@@ -5,6 +5,8 @@
 
 mod components;
 mod containers;
+mod executor;
+mod hub;
 mod measure;
 mod run;
 
@@ -19,4 +21,6 @@ fn main() {
     measure::row("---", "---", "---");
     containers::measure();
     components::measure();
+    executor::measure();
+    hub::measure();
 }

@@ -1,9 +1,112 @@
 //! `capstan executor` against a server as executors see it: registering, jobs, endings.
 
-use capstan_tests::{Capstan, Engine, JobState, Running, SECRET, Sourcegraph, World};
+use base64::Engine as _;
+use capstan_tests::{
+    Capstan, Engine, Entry, JobState, Registry, Repository, Running, SECRET, Signal, Sourcegraph,
+    World, native_job,
+};
 use serde_json::{Value, json};
 
 pub(crate) const REPOSITORY: &str = "github.com/acme/app";
+
+/// An engine, a world with a repository that a server serves, and the server.
+pub(crate) struct Station {
+    pub(crate) engine: Engine,
+    pub(crate) world: World,
+    pub(crate) server: Sourcegraph,
+    /// The repository.
+    pub(crate) app: Repository,
+    /// Its first commit.
+    pub(crate) commit: String,
+}
+
+impl Station {
+    /// The repository has a README.
+    pub(crate) fn new() -> Self {
+        Self::of(&[("README.md", "hi\n")])
+    }
+
+    /// The repository has these files.
+    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
+        let engine = Engine::require();
+        let (world, server) = (World::new(), Sourcegraph::start());
+        let app = world.repository("app", files);
+        server.repository(REPOSITORY, app.path());
+        let commit = app.head();
+        Self {
+            engine,
+            world,
+            server,
+            app,
+            commit,
+        }
+    }
+
+    /// `capstan executor run` with the least configuration.
+    pub(crate) fn executor(&self) -> Capstan<'_> {
+        executor(&self.world, &self.server, "run")
+    }
+
+    /// Puts a native job of these steps into the queue.
+    pub(crate) fn native(&self, runs: &[&str]) -> i64 {
+        self.server.enqueue(native(&self.commit, runs))
+    }
+
+    /// The entry of a job's log with this key, the last one if there are several.
+    #[track_caller]
+    pub(crate) fn entry(&self, id: i64, key: &str) -> Entry {
+        let log = self.server.log(id);
+        let keys: Vec<_> = log.iter().map(|entry| entry.key.clone()).collect();
+        let found = log.into_iter().rev().find(|entry| entry.key == key);
+        found.unwrap_or_else(|| panic!("{key} is missing in {keys:?}"))
+    }
+
+    /// Waits until an entry of a job's log says something.
+    #[track_caller]
+    pub(crate) fn wait_for_output(&self, id: i64, text: &str) {
+        self.server
+            .wait_until(&format!("job {id} says {text}"), |server| {
+                server.log(id).iter().any(|entry| entry.out.contains(text))
+            });
+    }
+
+    /// Waits until a job has an error, and returns its message.
+    #[track_caller]
+    pub(crate) fn errored(&self, id: i64) -> String {
+        match self.server.wait_for(id) {
+            JobState::Errored(message) => message,
+            other => panic!(
+                "job {id} is {other:?}; its log:\n{:#?}",
+                self.server.log(id)
+            ),
+        }
+    }
+
+    /// Waits until a job is complete.
+    #[track_caller]
+    pub(crate) fn completed(&self, id: i64) {
+        let state = self.server.wait_for(id);
+        assert_eq!(state, JobState::Completed, "{:#?}", self.server.log(id));
+    }
+
+    /// Stops an executor that has nothing left to do: it ends well and leaves nothing behind. Returns all that it has said.
+    #[track_caller]
+    pub(crate) fn stop(&self, mut running: Running) -> String {
+        running.signal(Signal::TERM);
+        let output = running.wait();
+        output.assert_code(0);
+        self.engine.assert_nothing_left(&self.world);
+        let text = String::from_utf8_lossy;
+        format!("{}{}", text(output.raw_stdout()), text(output.raw_stderr()))
+    }
+}
+
+/// Starts an executor, and waits until the server knows it.
+pub(crate) fn listening(command: Capstan<'_>) -> Running {
+    let mut running = command.spawn();
+    running.wait_for("listening for jobs");
+    running
+}
 
 /// `capstan executor` with the least configuration.
 pub(crate) fn executor<'w>(world: &'w World, server: &Sourcegraph, command: &str) -> Capstan<'w> {
@@ -21,9 +124,7 @@ pub(crate) fn executor<'w>(world: &'w World, server: &Sourcegraph, command: &str
 
 /// An executor that the server knows.
 pub(crate) fn started(world: &World, server: &Sourcegraph) -> Running {
-    let mut running = executor(world, server, "run").spawn();
-    running.wait_for("listening for jobs");
-    running
+    listening(executor(world, server, "run"))
 }
 
 /// A job of the queue `codeintel` that runs these lines in a container.
@@ -38,41 +139,36 @@ pub(crate) fn container(lines: &[&str]) -> Value {
 
 /// A native job of the queue `batches`: the triple of each step, as a server makes it.
 pub(crate) fn native(commit: &str, runs: &[&str]) -> Value {
-    use base64::Engine as _;
-    let steps: Vec<Value> = runs
-        .iter()
-        .map(|run| json!({"run": run, "container": "alpine:3", "env": {}}))
-        .collect();
-    let input = json!({
-        "BatchChangeAttributes": {"Name": "test", "Description": "A test."},
-        "repository": {"id": "UmVwb3NpdG9yeTox", "name": REPOSITORY},
-        "branch": {"name": "refs/heads/main", "target": {"oid": commit}},
-        "path": "",
-        "onlyFetchWorkspace": false,
-        "steps": steps,
-        "searchResultPaths": [],
-        "cachedStepResultFound": false,
-        "skippedSteps": {},
-    });
-    let input = base64::engine::general_purpose::STANDARD.encode(input.to_string());
-    let helper = "sourcegraph/batcheshelper:5.2.0";
-    let triple = |i: usize| {
-        [
-            json!({"key": format!("step.{i}.pre"), "image": helper, "commands": [format!("batcheshelper pre {i}")], "dir": ".", "env": null}),
-            json!({"key": format!("step.{i}.run"), "image": "alpine:3", "commands": [format!("../step{i}.sh")], "dir": "repository", "env": null}),
-            json!({"key": format!("step.{i}.post"), "image": helper, "commands": [format!("batcheshelper post {i}")], "dir": ".", "env": null}),
-        ]
-    };
+    native_job(REPOSITORY, commit, runs)
+}
+
+/// A job of the queue `batches` that calls `src batch exec`.
+pub(crate) fn legacy(commit: &str, runs: &[&str]) -> Value {
+    let command = "batch exec -f input.json -repo repository -tmp .src-tmp -binaryDiffs";
+    let command: Vec<&str> = command.split(' ').collect();
     json!({
         "version": 2,
         "repositoryName": REPOSITORY,
         "repositoryDirectory": "repository",
         "commit": commit,
         "shallowClone": true,
-        "files": {"input.json": {"content": input, "modifiedAt": "0001-01-01T00:00:00Z"}},
-        "dockerSteps": (0..runs.len()).flat_map(triple).collect::<Vec<_>>(),
-        "redactedValues": {"s3cret-value": "${{ secrets.TOKEN }}"},
+        "files": native(commit, runs)["files"],
+        "cliSteps": [{"key": "batch-exec", "command": command, "dir": ".", "env": null}],
     })
+}
+
+/// The same job with another image for its steps.
+pub(crate) fn of_image(job: &Value, image: &str) -> Value {
+    use base64::Engine as _;
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let other = |text: &str| text.replace("alpine:3", image);
+    let mut job: Value = serde_json::from_str(&other(&job.to_string())).expect("it stays JSON");
+    if let Some(content) = job["files"]["input.json"]["content"].as_str() {
+        let input = base64.decode(content).expect("it is base64");
+        let input = other(&String::from_utf8_lossy(&input));
+        job["files"]["input.json"]["content"] = json!(base64.encode(input));
+    }
+    job
 }
 
 #[test]
@@ -153,7 +249,7 @@ fn a_native_job_from_clone_to_result() {
     ));
     let mut running = started(&world, &server);
     assert_eq!(server.wait_for(id), JobState::Completed);
-    running.signal(capstan_tests::Signal::TERM);
+    running.signal(Signal::TERM);
     let output = running.wait();
     output.assert_code(0);
     server.assert_pleased();
@@ -214,7 +310,7 @@ fn a_container_step_that_fails_is_errored() {
         "{}",
         step.out
     );
-    running.signal(capstan_tests::Signal::TERM);
+    running.signal(Signal::TERM);
     running.wait().assert_code(0);
     server.assert_pleased();
 }
@@ -242,4 +338,52 @@ fn the_number_of_jobs_may_be_limited() {
         "{output}"
     );
     server.assert_pleased();
+}
+
+#[test]
+fn images_of_docker_hub_come_from_a_mirror() {
+    Engine::require();
+    let registry = Registry::require();
+    let (world, server) = (World::new(), Sourcegraph::start());
+    // What the private registry has under this name stands for a copy of what Docker Hub has.
+    let (_, name) = registry.image.split_once('/').expect("it has a registry");
+    let _removed = Removed(name);
+    let mut job = container(&["cat /etc/origin"]);
+    job["dockerSteps"][0]["image"] = json!(name);
+    job["dockerAuthConfig"] = json!({"auths": {registry.address.as_str(): {
+        "auth": base64::engine::general_purpose::STANDARD
+            .encode(format!("{}:{}", registry.user, registry.password)),
+    }}});
+    let id = server.enqueue(job);
+    let output = executor(&world, &server, "run")
+        .env("EXECUTOR_NUM_TOTAL_JOBS", "1")
+        // The first is not there.
+        .env(
+            "EXECUTOR_DOCKER_REGISTRY_MIRROR_URL",
+            format!("http://127.0.0.1:9,http://{}", registry.address),
+        )
+        .run();
+    output.assert_code(0);
+    let log = server.log(id);
+    assert_eq!(server.job(id), JobState::Completed, "{output}\n{log:#?}");
+    let step = log.iter().find(|entry| entry.key == "step.docker.indexer");
+    let step = step.expect("it ran");
+    assert!(
+        step.out.contains("from the private registry"),
+        "{}",
+        step.out
+    );
+    assert!(output.stderr().contains("127.0.0.1:<port>"), "{output}");
+    server.assert_pleased();
+}
+
+/// An image of the engine that the tests share.
+struct Removed<'n>(&'n str);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("docker")
+            .args(["image", "rm", "--force", self.0])
+            .output();
+    }
 }

@@ -30,10 +30,10 @@ fn a_flood_of_output_is_bounded_in_memory_and_in_the_log() {
 }
 
 /// A small file system of its own. Takes root rights, as mounting does.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(pub(crate) PathBuf);
 
 impl SmallDisk {
-    fn new(world: &World, size: &str) -> Self {
+    pub(crate) fn new(world: &World, size: &str) -> Self {
         let path = world.root().join("small");
         fs::create_dir(&path).expect("the world is writable");
         let mount = as_root("mount")

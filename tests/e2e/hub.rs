@@ -1,10 +1,13 @@
 //! A hub with an executor that is played by the test, over real processes.
 
+mod faults;
+mod line;
 mod played;
+mod scene;
 
 use std::path::Path;
 
-use capstan_tests::{Engine, Running, Signal, World};
+use capstan_tests::{Engine, Running, Signal, World, component};
 use serde_json::{Value, json};
 
 use self::played::Executor;
@@ -32,8 +35,13 @@ struct Hub {
 
 impl Hub {
     fn start(world: &World) -> Self {
+        Self::start_with(world, "127.0.0.1:0", &[])
+    }
+
+    fn start_with(world: &World, address: &str, flags: &[&str]) -> Self {
         let mut running = world
-            .capstan(["hub", "serve", "--data", "hub", "--listen", "127.0.0.1:0"])
+            .capstan(["hub", "serve", "--data", "hub", "--listen", address])
+            .args(flags)
             .env("EXECUTOR_FRONTEND_PASSWORD", SECRET)
             .env("CAPSTAN_HUB_TOKEN", TOKEN)
             .spawn();
@@ -495,4 +503,86 @@ fn files_secrets_and_branches_are_as_in_a_run_without_a_hub() {
     assert_eq!(by_hub, by_run);
     running.signal(Signal::TERM);
     running.wait().assert_code(0);
+}
+
+#[test]
+fn results_of_components_are_known_as_long_as_they_are_the_same() {
+    let world = world();
+    let tool = |flags: &[&str]| {
+        let made = component("tests/e2e/components/tool.rs", flags);
+        std::fs::create_dir_all(world.work().join("tools")).unwrap();
+        std::fs::copy(made, world.work().join("tools/tool.wasm")).unwrap();
+    };
+    tool(&[]);
+    let step = "run: append README.md hello\n    container: wasm://./tools/tool.wasm";
+    let spec = SPEC.replace(
+        "run: echo hello >> README.md\n    container: alpine:3",
+        step,
+    );
+    world.write("spec.yaml", spec);
+    let (mut running, url) = whole_system(&world);
+    let submit = || {
+        let command = world.capstan(["hub", "submit", "-f", "spec.yaml", "widgets", "--wait"]);
+        let output = command.args(["--hub", &url]).run();
+        output.assert_code(0);
+        output.stderr().contains("1 step known before")
+    };
+    let known = [(); 2].map(|()| submit());
+    assert_eq!(known, [false, true]);
+    tool(&["--cfg=second"]);
+    assert!(!submit(), "it is another component");
+    let show = world.capstan(["hub", "show", "2", "--diff"]);
+    let shown = show.args(["--hub", &url]).run();
+    assert!(shown.stdout().ends_with("+hello\n"), "{shown}");
+    // One that is not there is found before anything is sent.
+    std::fs::remove_file(world.work().join("tools/tool.wasm")).unwrap();
+    let submit = world.capstan(["hub", "submit", "-f", "spec.yaml", "widgets"]);
+    let missing = submit.args(["--hub", &url]).run();
+    assert_eq!(missing.code(), 2);
+    assert!(
+        missing
+            .stderr()
+            .contains("step 1: the component wasm://./tools/tool.wasm cannot be read"),
+        "{missing}"
+    );
+    running.signal(Signal::TERM);
+    running.wait().assert_code(0);
+}
+
+#[test]
+fn logs_are_followed_while_they_are_written() {
+    Engine::require();
+    let world = scene::busy(2, 2);
+    let hub = Hub::start(&world);
+    hub.submit_sleeping(&world);
+    let mut following = hub.command(&world, &["logs", "1", "--follow"]).spawn();
+    let executor = scene::started(&world, &hub.address);
+    following.wait_for(": asleep\n");
+    let is_running = hub.json(&world, &["show", "1"])["state"] == "running";
+    assert!(is_running, "it is shown before the end");
+    let followed = following.wait();
+    followed.assert_code(0);
+    scene::stop(executor);
+    let said = followed.stdout();
+    for text in [
+        ": asleep\n",
+        "# job 1 many:d0: step.docker.step.0.run\n",
+        "# job 2 many:d1: step.docker.step.0.post\n",
+        "# job 2 many:d1: teardown.fs\n",
+    ] {
+        let expected = if text == ": asleep\n" { 2 } else { 1 };
+        assert_eq!(said.matches(text).count(), expected, "{text}\n{said}");
+    }
+    // All that the log holds has been printed, in another order perhaps.
+    let lines = |text: String| {
+        let mut lines: Vec<String> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines
+    };
+    let logs = hub.command(&world, &["logs", "1"]).run();
+    assert_eq!(lines(said), lines(logs.stdout()));
 }

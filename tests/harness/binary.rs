@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 /// The binary under test: `CAPSTAN_BIN`, which `make test` sets, else the one that cargo builds, once per
 /// test program, into the profile directory this program lies in.
-pub(crate) fn capstan() -> &'static Path {
+pub fn capstan() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         if let Some(path) = env::var_os("CAPSTAN_BIN").filter(|path| !path.is_empty()) {

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::binary;
 use crate::output::Output;
 use crate::privilege::as_root;
 use crate::running::Running;
@@ -19,12 +18,12 @@ pub struct Capstan<'w> {
 }
 
 impl<'w> Capstan<'w> {
-    pub(crate) fn new<I, S>(world: &'w World, arguments: I) -> Self
+    pub(crate) fn new<I, S>(world: &'w World, program: &Path, arguments: I) -> Self
     where
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let mut command = Command::new(binary::capstan());
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(world.work())

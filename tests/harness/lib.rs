@@ -4,7 +4,8 @@
 //! user's configuration is seen. It makes [`Repository`]s whose commit ids never change, and
 //! [`Capstan`] commands with a cleared environment. What a command did is an [`Output`]; its
 //! texts come normalised, so that they can be compared with inline snapshots. [`Engine`] looks at what
-//! was left behind in the container engine. A [`Sourcegraph`] is what executors take jobs from. [`component()`] makes components for
+//! was left behind in the container engine. A [`Sourcegraph`] is what executors take jobs from, a [`Wire`]
+//! the way to it, which can be cut. [`component()`] makes components for
 //! steps in WebAssembly, [`guest()`] plugins; [`official_plugin`] and its neighbours find those that are there.
 //!
 //! ```no_run
@@ -36,8 +37,10 @@ mod registry;
 mod repository;
 mod running;
 mod sourcegraph;
+mod wire;
 mod world;
 
+pub use binary::capstan as binary;
 pub use command::Capstan;
 pub use component::component;
 pub use creations::Creations;
@@ -49,5 +52,6 @@ pub use privilege::as_root;
 pub use registry::{Answer, Registry};
 pub use repository::Repository;
 pub use running::{Running, Signal};
-pub use sourcegraph::{Entry, JobState, SECRET, Sourcegraph};
+pub use sourcegraph::{Entry, JobState, SECRET, Sourcegraph, Upload, native_job};
+pub use wire::{Mute, Page, Wire};
 pub use world::World;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::binary;
 use crate::command::Capstan;
 use crate::repository::Repository;
 
@@ -112,7 +113,16 @@ impl World {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        Capstan::new(self, arguments)
+        Capstan::new(self, binary::capstan(), arguments)
+    }
+
+    /// The same of another build of the binary.
+    pub fn build_of_capstan<I, S>(&self, program: impl AsRef<Path>, arguments: I) -> Capstan<'_>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        Capstan::new(self, program.as_ref(), arguments)
     }
 
     /// The whole environment of commands: nothing of the user's but the way to programs and to the engine.
@@ -144,6 +154,24 @@ impl World {
             environment.insert(name.into(), value.into());
         }
         environment
+    }
+
+    /// The command lines of the processes of this world that run: those whose environment or working directory is in it.
+    pub fn processes(&self) -> Vec<String> {
+        let root = self.root.as_os_str().as_encoded_bytes();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let is_ours = |process: &Path| {
+            let environment = fs::read(process.join("environ")).unwrap_or_default();
+            let directory = fs::read_link(process.join("cwd")).unwrap_or_default();
+            directory.starts_with(&self.root)
+                || environment.windows(root.len()).any(|part| part == root)
+        };
+        entries
+            .map(|entry| entry.path())
+            .filter(|process| is_ours(process))
+            .filter_map(|process| fs::read(process.join("cmdline")).ok())
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .collect()
     }
 
     /// Keeps the world's directory after the test, for looking at it while writing one.

@@ -18,6 +18,7 @@ mod results;
 mod sources;
 mod spec_file;
 mod summary;
+mod telemetry;
 mod text;
 mod tools;
 mod workplace;
@@ -29,6 +30,8 @@ use clap::Parser as _;
 use crate::args::{Cli, Command};
 use crate::config::Environment;
 use crate::failure::{Exit, Failed};
+use crate::logging::Log;
+use crate::telemetry::Telemetry;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -36,11 +39,11 @@ fn main() -> ExitCode {
         return capstan_plugin_host::compile_worker();
     }
     let environment = Environment::of_process();
-    match cli.command {
-        Command::Executor { .. } => logging::of_executor(&environment),
-        _ => logging::of_commands(cli.verbose, &environment),
-    }
-    let exit = match run(cli, &environment) {
+    let log = match cli.command {
+        Command::Executor { .. } => Log::of_executor(&environment),
+        _ => Log::of_commands(cli.verbose, &environment),
+    };
+    let exit = match run(cli, &environment, &log) {
         Ok(exit) => exit,
         Err(failed) => {
             printer::failure(&failed);
@@ -50,13 +53,21 @@ fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-fn run(cli: Cli, environment: &Environment) -> Result<Exit, Failed> {
+fn run(cli: Cli, environment: &Environment, log: &Log) -> Result<Exit, Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Failed::environment(format!("starting the runtime: {error}")))?;
+    let telemetry = log.start(|log| match cli.command {
+        Command::Executor { .. } | Command::Hub(_) | Command::Batch(_) => {
+            Telemetry::open(environment, log.traced(), runtime.handle())
+        }
+        // They run no jobs.
+        _ => Telemetry::none(),
+    });
     let ended = runtime.block_on(commands::run(cli, environment));
+    telemetry.close();
     // A blocked read of standard input must not hold the program back.
     runtime.shutdown_background();
     ended

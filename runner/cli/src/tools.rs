@@ -24,9 +24,12 @@ impl Tools {
 
 /// Finds git.
 pub(crate) async fn open_git(environment: &Environment) -> Result<Git, Failed> {
+    // Secrets may be among our own, and git has no use for them.
+    let is_ours = |name: &str| name.starts_with("EXECUTOR_") || name.starts_with("CAPSTAN_");
     let variables = environment
         .all()
         .iter()
+        .filter(|(name, _)| !is_ours(name))
         .map(|(name, value)| (name.into(), value.into()));
     let git = Git::check(variables).await;
     Ok(git.map_err(|error| error.into_fault("looking for git"))?)

@@ -112,6 +112,13 @@ impl<C: Gated> Gated for MixedContainer<C> {
         }
     }
 
+    fn has_left_all(&self) -> bool {
+        match self {
+            Self::Container(container) => container.has_left_all(),
+            Self::Component(component) => component.has_left_all(),
+        }
+    }
+
     async fn discard(self) {
         match self {
             Self::Container(container) => container.discard().await,

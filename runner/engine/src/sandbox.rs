@@ -205,6 +205,11 @@ pub trait Gated: Send + 'static {
     /// lives; `None` if they cannot, or should not because the user chose a network.
     fn network(&self) -> Option<String>;
 
+    /// Whether it is certain that what ran, to its end, has changed nothing in the workspace.
+    fn has_left_all(&self) -> bool {
+        false
+    }
+
     /// Kills what runs and removes the container with all that was made for it.
     fn discard(self) -> impl Future<Output = ()> + Send;
 }

@@ -138,7 +138,7 @@ impl Client {
         self.get(&format!("jobs/{job}/log")).await
     }
 
-    /// Hands what an entry says to `sink`, as it comes, until that returns false.
+    /// Hands what an entry says from the byte `from` on to `sink`, as it comes, until that returns false.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -146,9 +146,10 @@ impl Client {
         &self,
         job: i64,
         number: i64,
+        from: u32,
         mut sink: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), ClientError> {
-        let request = self.request(Method::GET, &format!("jobs/{job}/log/{number}"));
+        let request = self.request(Method::GET, &format!("jobs/{job}/log/{number}?from={from}"));
         let mut response = self.send(request).await?;
         while let Some(part) = self.told(response.chunk().await)? {
             if !sink(&part) {

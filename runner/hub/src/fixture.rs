@@ -64,6 +64,7 @@ impl World {
         let settings = Settings {
             data: directory.path().join("data"),
             helper_image: "helper:1".to_owned(),
+            lease: Duration::from_secs(25),
             keep: Duration::from_secs(3600),
             keep_results: Duration::from_secs(3600),
             open_to_new_repositories: true,

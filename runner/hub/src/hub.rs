@@ -29,6 +29,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The helper's image in jobs; executors of ours never pull it.
     pub helper_image: String,
+    /// After so long without a heartbeat of its executor a job goes to another.
+    pub lease: Duration,
     /// How long executions are kept after their end.
     pub keep: Duration,
     /// How long results of steps are kept.

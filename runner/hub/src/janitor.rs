@@ -6,10 +6,7 @@ use std::time::Duration;
 use crate::hub::Shared;
 use crate::store;
 
-/// After this long without a heartbeat a job is taken back (facts/executor-protocol.md 1.9).
-const STALLED_AFTER: Duration = Duration::from_secs(25);
-
-/// How often that is looked for.
+/// How often jobs of silent executors are looked for (facts/executor-protocol.md 1.9).
 const RESET_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often old things are looked for, in resets.
@@ -24,7 +21,7 @@ const AT_ONCE: i64 = 1;
 pub(crate) async fn run(hub: Arc<Shared>) {
     let mut round = 0_u32;
     // Executors could not reach a hub that was down; what they run is not lost for that.
-    let mut pause = STALLED_AFTER;
+    let mut pause = hub.settings.lease;
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -32,7 +29,7 @@ pub(crate) async fn run(hub: Arc<Shared>) {
         }
         pause = RESET_INTERVAL;
         let now = hub.now();
-        let before = now - milliseconds(STALLED_AFTER);
+        let before = now - milliseconds(hub.settings.lease);
         let reset = hub
             .store
             .write(move |store| store::reset_stalled(store, before, now));

@@ -178,6 +178,10 @@ pub(crate) fn changesets(
     task: &Task,
     mut result: StepResult,
 ) -> Result<Vec<ChangesetSpec>, String> {
+    // Reading a spec of many branches takes longer than all the rest.
+    if result.diff.is_empty() {
+        return Ok(Vec::new());
+    }
     let parsed = spec::parse_whole(execution.draft.spec.as_bytes(), true);
     let spec = parsed.map_err(|problems| problems.to_string())?.spec;
     let Some(template) = &spec.changeset_template else {

@@ -1,9 +1,10 @@
 //! From a submitted batch spec to jobs.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use capstan_core::spec::{self, BatchSpec, On};
+use capstan_core::wasm_step::{Place, Reference};
 use capstan_engine::fault::Fault;
 use capstan_engine::plan::{Plan, plan};
 use capstan_engine::repository::{self, Origin, Selection, Source};
@@ -72,6 +73,7 @@ async fn resolve(hub: &Shared, id: i64) -> Result<(), ResolveError> {
     let parsed = spec::parse_whole(execution.draft.spec.as_bytes(), true)
         .map_err(|problems| ResolveError::Spec(problems.to_string()))?;
     check_mounts(&parsed.spec, &files)?;
+    check_components(&parsed.spec, &files)?;
     let wanted = wanted(hub, &execution, &parsed.spec, &known)?;
     let opened = open(hub, wanted).await?;
     let sources = opened.sources;
@@ -86,21 +88,13 @@ async fn resolve(hub: &Shared, id: i64) -> Result<(), ResolveError> {
 fn check_mounts(spec: &BatchSpec, files: &[StoredFile]) -> Result<(), ResolveError> {
     for (index, step) in spec.steps.iter().enumerate() {
         for mount in &step.mount {
-            let path = Path::new(&mount.path);
-            let normal: std::path::PathBuf = path
-                .components()
-                .filter(|component| *component != Component::CurDir)
-                .collect();
-            let is_inside = normal
-                .components()
-                .all(|component| matches!(component, Component::Normal(_)));
-            if !is_inside {
+            let Some(normal) = below(Path::new(&mount.path)) else {
                 return Err(ResolveError::Spec(format!(
                     "step {}: the mount path {:?} has to be below the batch spec's directory, and relative to it",
                     index + 1,
                     mount.path
                 )));
-            }
+            };
             if !files
                 .iter()
                 .any(|file| Path::new(&file.path).starts_with(&normal))
@@ -114,6 +108,46 @@ fn check_mounts(spec: &BatchSpec, files: &[StoredFile]) -> Result<(), ResolveErr
         }
     }
     Ok(())
+}
+
+/// So has every component that is named by a path.
+fn check_components(spec: &BatchSpec, files: &[StoredFile]) -> Result<(), ResolveError> {
+    for (index, step) in spec.steps.iter().enumerate() {
+        let name = &step.container;
+        // What a template names is found when the step runs.
+        let Some(Ok(Reference {
+            place: Place::File(path),
+            ..
+        })) = Reference::parse(name).filter(|_| !name.contains("${{"))
+        else {
+            continue;
+        };
+        let Some(path) = below(&path) else {
+            return Err(ResolveError::Spec(format!(
+                "step {}: the component {name} has to be below the batch spec's directory, and relative to it",
+                index + 1
+            )));
+        };
+        if !files.iter().any(|file| Path::new(&file.path) == path) {
+            return Err(ResolveError::Spec(format!(
+                "step {}: no file was sent for the component {name}",
+                index + 1
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A path without what means nothing in it; `None` if it leads out of the directory that it starts from.
+fn below(path: &Path) -> Option<PathBuf> {
+    let parts = path.components();
+    parts
+        .filter(|component| *component != Component::CurDir)
+        .map(|component| match component {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        })
+        .collect()
 }
 
 /// A repository to open, and the text that it is registered under.
@@ -246,7 +280,7 @@ fn parse(text: &str) -> Result<Source, ResolveError> {
 struct Opened {
     origins: Vec<Origin>,
     /// The registered text of each repository, by the git directory.
-    sources: Vec<(std::path::PathBuf, String)>,
+    sources: Vec<(PathBuf, String)>,
 }
 
 async fn open(hub: &Shared, asked: Vec<Asked>) -> Result<Opened, ResolveError> {
@@ -284,7 +318,7 @@ async fn enqueue(
     hub: &Shared,
     execution: &Execution,
     plan: Plan,
-    sources: &[(std::path::PathBuf, String)],
+    sources: &[(PathBuf, String)],
 ) -> Result<(), StoreError> {
     let source = |origin: &Origin| {
         let found = sources

@@ -164,6 +164,11 @@ impl Live {
         }
     }
 
+    /// Whether it did, or tried, anything that could change the directories that it is shown.
+    pub(crate) fn has_written(&self) -> bool {
+        self.store.data().has_written()
+    }
+
     /// What it wrote more of to files than it may, if anything.
     pub(crate) fn exceeded(&self) -> Option<Ending> {
         self.store.data().exceeded()

@@ -86,6 +86,8 @@ pub struct Exit {
     pub out_of_memory: bool,
     /// For people, where it did not end by itself: what a shell would print.
     pub note: Option<String>,
+    /// Whether it did, or tried, anything that could change the directories that it is shown.
+    pub has_written: bool,
     /// What it used.
     pub usage: Usage,
 }
@@ -163,6 +165,7 @@ impl Component {
             Err(failure) => Exit::of(failure)?,
         };
         exit.usage = live.usage();
+        exit.has_written = live.has_written();
         if exit.note.is_none() {
             exit.note = live.exceeded().map(|ending| ending.to_string());
         }
@@ -176,6 +179,7 @@ impl Exit {
             code,
             out_of_memory: false,
             note,
+            has_written: true,
             usage: Usage::default(),
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Files {
     git_is_hidden: bool,
     /// Listings of a root, which leave out what is hidden there.
     pub(crate) listings: HashSet<u32>,
+    /// Whether the instance did, or tried, anything that could change what it is shown.
+    pub(crate) is_written: bool,
 }
 
 /// What is at a path.
@@ -58,6 +60,7 @@ impl Files {
             roots,
             git_is_hidden,
             listings: HashSet::new(),
+            is_written: false,
         }
     }
 

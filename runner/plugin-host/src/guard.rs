@@ -56,7 +56,8 @@ impl Guarded<'_> {
     }
 
     /// The same for something that is about to be made.
-    fn make(&self, fd: &Fd, path: &str) -> FsResult<()> {
+    fn make(&mut self, fd: &Fd, path: &str) -> FsResult<()> {
+        self.files.is_written = true;
         self.check(fd, path, false)?;
         self.take_file()
     }
@@ -96,6 +97,7 @@ impl HostDescriptor for Guarded<'_> {
         bytes: Vec<u8>,
         offset: types::Filesize,
     ) -> FsResult<types::Filesize> {
+        self.files.is_written = true;
         if let Descriptor::File(file) = self.wasi.table.get(&fd)? {
             let length = bytes.len() as u64;
             self.files
@@ -123,6 +125,7 @@ impl HostDescriptor for Guarded<'_> {
     }
 
     async fn set_size(&mut self, fd: Fd, size: types::Filesize) -> FsResult<()> {
+        self.files.is_written = true;
         if let Descriptor::File(file) = self.wasi.table.get(&fd)? {
             self.files
                 .quota
@@ -142,6 +145,10 @@ impl HostDescriptor for Guarded<'_> {
         open_flags: types::OpenFlags,
         flags: types::DescriptorFlags,
     ) -> FsResult<Fd> {
+        let makes = types::OpenFlags::CREATE | types::OpenFlags::TRUNCATE;
+        if open_flags.intersects(makes) || flags.contains(types::DescriptorFlags::WRITE) {
+            self.files.is_written = true;
+        }
         match self.check(&fd, &path, follows(path_flags))? {
             Found::Special => return Err(ErrorCode::NotPermitted.into()),
             Found::Nothing if open_flags.contains(types::OpenFlags::CREATE) => {
@@ -192,17 +199,20 @@ impl HostDescriptor for Guarded<'_> {
         new_fd: Fd,
         new_path: String,
     ) -> FsResult<()> {
+        self.files.is_written = true;
         self.check(&fd, &path, false)?;
         self.check(&new_fd, &new_path, false)?;
         self.wasi.rename_at(fd, path, new_fd, new_path).await
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.files.is_written = true;
         self.check(&fd, &path, false)?;
         self.wasi.unlink_file_at(fd, path).await
     }
 
     async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.files.is_written = true;
         self.check(&fd, &path, false)?;
         self.wasi.remove_directory_at(fd, path).await
     }
@@ -216,6 +226,7 @@ impl HostDescriptor for Guarded<'_> {
         accessed: types::NewTimestamp,
         modified: types::NewTimestamp,
     ) -> FsResult<()> {
+        self.files.is_written = true;
         if self.check(&fd, &path, follows(path_flags))? == Found::Special {
             return Err(ErrorCode::NotPermitted.into());
         }
@@ -314,6 +325,7 @@ impl HostDescriptor for Guarded<'_> {
         accessed: types::NewTimestamp,
         modified: types::NewTimestamp,
     ) -> FsResult<()> {
+        self.files.is_written = true;
         self.wasi.set_times(fd, accessed, modified).await
     }
 

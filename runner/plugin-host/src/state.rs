@@ -108,6 +108,11 @@ impl State {
         self.files.quota.exceeded()
     }
 
+    /// Whether it did, or tried, anything that could change the directories that it is shown.
+    pub(crate) fn has_written(&self) -> bool {
+        self.files.is_written
+    }
+
     /// Its file system, and what guards it.
     pub(crate) fn file_system(&mut self) -> (WasiFilesystemCtxView<'_>, &mut Files) {
         let wasi = WasiFilesystemCtxView {

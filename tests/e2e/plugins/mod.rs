@@ -5,6 +5,7 @@ mod caching;
 mod changes;
 mod diffs;
 mod exec;
+mod executor;
 mod frozen;
 mod loading;
 mod official;

@@ -4,8 +4,10 @@
 //! It reads JSON by itself, so that it does not believe what the code under test believes.
 
 mod git;
+mod payload;
 mod routes;
 mod state;
+mod uploads;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +17,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+pub use self::payload::native_job;
 pub use self::state::{Entry, JobState};
+pub use self::uploads::Upload;
 
 use self::state::State;
 
@@ -119,6 +123,16 @@ impl Sourcegraph {
         state.failures.push((path.to_owned(), status, times));
     }
 
+    /// Requests whose path contains `path` are not answered before [`release`](Self::release).
+    pub fn hold(&self, path: &str) {
+        self.shared.lock().held.insert(path.to_owned());
+    }
+
+    /// What has waited is answered.
+    pub fn release(&self) {
+        self.shared.lock().held.clear();
+    }
+
     /// Nothing fails any more.
     pub fn recover(&self) {
         self.shared.lock().failures.clear();
@@ -145,6 +159,26 @@ impl Sourcegraph {
     /// What was asked, each as `METHOD path`.
     pub fn requests(&self) -> Vec<String> {
         self.shared.lock().requests.clone()
+    }
+
+    /// How often something was asked whose path contains `path`.
+    pub fn count(&self, path: &str) -> usize {
+        let state = self.shared.lock();
+        let asked = state.requests.iter();
+        asked.filter(|request| request.contains(path)).count()
+    }
+
+    /// The headers of each request whose path contains `path`: `name: value`, sorted.
+    pub fn headers(&self, path: &str) -> Vec<Vec<String>> {
+        let state = self.shared.lock();
+        let asked = state.headers.iter();
+        let asked = asked.filter(|(request, _)| request.contains(path));
+        asked.map(|(_, headers)| headers.clone()).collect()
+    }
+
+    /// The indexes that were uploaded as a whole.
+    pub fn uploads(&self) -> Vec<Upload> {
+        self.shared.lock().uploads.done()
     }
 
     /// What was asked that should not have been, or in another way.

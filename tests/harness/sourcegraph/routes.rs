@@ -1,5 +1,7 @@
 //! What is asked, and what is answered.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
@@ -8,7 +10,11 @@ use serde_json::{Value, json};
 
 use super::git::{self, plain};
 use super::state::{Entry, State as Known};
+use super::uploads;
 use super::{SECRET, Shared};
+
+/// How often a request that is held looks whether it may go on.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 pub(super) fn router(shared: Shared) -> Router {
     Router::new()
@@ -18,15 +24,15 @@ pub(super) fn router(shared: Shared) -> Router {
 }
 
 /// A request that is being looked at.
-struct Request<'a> {
-    method: &'a Method,
+pub(super) struct Request<'a> {
+    pub(super) method: &'a Method,
     path: &'a str,
     headers: &'a HeaderMap,
     body: Value,
 }
 
 impl Request<'_> {
-    fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or("")
     }
@@ -44,6 +50,10 @@ async fn answer(
     bytes: Bytes,
 ) -> Response<Body> {
     let path = uri.path();
+    shared.lock().hear(&method, path, &headers);
+    while shared.lock().is_held(path) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
     let request = Request {
         method: &method,
         path,
@@ -61,7 +71,13 @@ async fn answer(
         };
     }
     let mut known = shared.lock();
-    known.requests.push(format!("{method} {path}"));
+    if let Some(route) = uploads::route(path) {
+        if let Some(status) = known.failure(path) {
+            return plain(StatusCode::from_u16(status).expect("a test names it"), "");
+        }
+        let query = uri.query().unwrap_or("");
+        return known.on_upload(route, &request, query, &bytes);
+    }
     known
         .bodies
         .push(String::from_utf8_lossy(&bytes).into_owned());
@@ -73,7 +89,22 @@ async fn answer(
 }
 
 impl Known {
-    fn violation(&mut self, request: &Request<'_>, what: &str) {
+    fn hear(&mut self, method: &Method, path: &str, headers: &HeaderMap) {
+        let request = format!("{method} {path}");
+        let text = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
+            format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+        };
+        let mut headers: Vec<String> = headers.iter().map(text).collect();
+        headers.sort();
+        self.requests.push(request.clone());
+        self.headers.push((request, headers));
+    }
+
+    fn is_held(&self, path: &str) -> bool {
+        self.held.iter().any(|part| path.contains(&**part))
+    }
+
+    pub(super) fn violation(&mut self, request: &Request<'_>, what: &str) {
         let violation = format!("{} {}: {what}", request.method, request.path);
         self.violations.push(violation);
     }
@@ -128,7 +159,7 @@ impl Known {
         }
     }
 
-    fn is_executor(&self, request: &Request<'_>) -> bool {
+    pub(super) fn is_executor(&self, request: &Request<'_>) -> bool {
         request.header("authorization") == format!("token-executor {SECRET}")
     }
 
@@ -344,8 +375,6 @@ impl Known {
         request: &Request<'_>,
         rest: &str,
     ) -> Result<(std::path::PathBuf, String), Response<Body>> {
-        self.requests
-            .push(format!("{} {}", request.method, request.path));
         if let Some(status) = self.failure(request.path) {
             return Err(plain(
                 StatusCode::from_u16(status).expect("a test names it"),

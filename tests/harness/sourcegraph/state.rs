@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::uploads::Uploads;
+
 /// Where a job is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobState {
@@ -52,7 +54,11 @@ pub(super) struct State {
     pub(super) failures: Vec<(String, u16, usize)>,
     pub(super) dequeue_answers: VecDeque<String>,
     pub(super) executors: BTreeSet<String>,
+    pub(super) held: BTreeSet<String>,
+    pub(super) uploads: Uploads,
     pub(super) requests: Vec<String>,
+    /// `METHOD path` and headers.
+    pub(super) headers: Vec<(String, Vec<String>)>,
     pub(super) bodies: Vec<String>,
     pub(super) violations: Vec<String>,
     tokens: u64,

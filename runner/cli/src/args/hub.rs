@@ -17,6 +17,7 @@ pub(crate) enum Hub {
     /// Shows an execution: its jobs and its changesets.
     Show(Show),
     /// Prints the logs of an execution's jobs.
+    #[command(after_help = LOGS_EXAMPLES)]
     Logs(Logs),
     /// Cancels what has not ended of an execution.
     Cancel(Change),
@@ -34,7 +35,12 @@ Other executors attach with EXECUTOR_FRONTEND_URL, EXECUTOR_FRONTEND_PASSWORD an
 const SUBMIT_EXAMPLES: &str = "\
 Examples:
   capstan hub submit -f spec.yaml ./widgets         runs it on a repository of the hub's machine
-  capstan hub submit -f spec.yaml --wait            on those that the spec's `on` names, and waits for the end";
+  capstan hub submit -f spec.yaml --wait            on what its `on` names, until it has ended";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  capstan hub logs 1 --follow                       as they are written, until execution 1 has ended
+  capstan hub logs 1 --job 3 | less                 one job's";
 
 /// Which hub, and who asks.
 #[derive(Debug, Args)]
@@ -65,6 +71,10 @@ pub(crate) struct Serve {
     /// Repository that batch specs may name: a path or a git URL, with the NAME that specs call it by. May be repeated.
     #[arg(long, value_name = "[NAME=]REPO")]
     pub(crate) repository: Vec<String>,
+
+    /// How long an executor may be silent until its jobs go to others. Executors say every 5 s that they live.
+    #[arg(long, value_name = "DURATION", default_value = "25s")]
+    pub(crate) lease: String,
 
     /// How long executions are kept after their end.
     #[arg(long, value_name = "DURATION", default_value = "168h")]
@@ -119,6 +129,10 @@ pub(crate) struct Submit {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
+    /// Lists those before this one; 100 are listed at a time.
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<i64>,
+
     /// Prints them as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -158,6 +172,10 @@ pub(crate) struct Logs {
     /// Only of this job.
     #[arg(long, value_name = "JOB")]
     pub(crate) job: Option<i64>,
+
+    /// Prints what jobs log as they log it, until the execution ends; ends with 1 if a job failed.
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) follow: bool,
 
     /// Prints the entries as lines of JSON.
     #[arg(long)]

@@ -35,6 +35,15 @@ impl Environment {
         Self { variables }
     }
 
+    /// Of these variables alone.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            variables: variables.iter().map(owned).collect(),
+        }
+    }
+
     /// The same with these variables, which take the place of others.
     pub(crate) fn with<const N: usize>(&self, variables: [(&str, String); N]) -> Self {
         let mut all = self.variables.clone();

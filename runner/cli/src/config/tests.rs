@@ -5,12 +5,7 @@ use super::units::{duration, size};
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
-    Environment {
-        variables: variables
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect(),
-    }
+    Environment::of(variables)
 }
 
 #[test]

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::failure::explain;
+use super::mirror::Mirror;
+use super::paths::SeenAt;
 use crate::fault::Fault;
 
 /// How long the engine may take to answer the first request, as upstream's limit (`facts/batch-spec.md` 8).
@@ -34,6 +36,10 @@ pub struct Environment {
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `HOME`.
     pub home: Option<PathBuf>,
+    /// What the engine sees under another path. No variable says so.
+    pub seen_at: Option<SeenAt>,
+    /// Where images of Docker Hub are asked for first. No variable says so.
+    pub mirrors: Vec<Mirror>,
 }
 
 impl Environment {
@@ -49,6 +55,8 @@ impl Environment {
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
             xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
             home: path("HOME"),
+            seen_at: None,
+            mirrors: Vec::new(),
         }
     }
 
@@ -81,6 +89,8 @@ impl Environment {
 pub struct Docker {
     pub(super) api: bollard::Docker,
     address: String,
+    pub(super) seen_at: Option<SeenAt>,
+    pub(super) mirrors: Vec<Mirror>,
 }
 
 /// Where an engine may be, and why we look there.
@@ -101,7 +111,13 @@ impl Docker {
         let mut denied = false;
         for Candidate { address, origin } in candidates {
             match Self::open(&address).await {
-                Ok(docker) => return Ok(docker),
+                Ok(docker) => {
+                    return Ok(Self {
+                        seen_at: environment.seen_at.clone(),
+                        mirrors: environment.mirrors.clone(),
+                        ..docker
+                    });
+                }
                 Err(reason) => {
                     denied |= reason.contains("ermission denied");
                     let _ = write!(tried, "\n  {address} ({origin}): {reason}");
@@ -134,6 +150,8 @@ impl Docker {
             Ok(Ok(api)) => Ok(Self {
                 api,
                 address: address.to_owned(),
+                seen_at: None,
+                mirrors: Vec::new(),
             }),
             Ok(Err(error)) => Err(explain(&error)),
             Err(_) => Err(format!(

@@ -9,6 +9,7 @@ use bollard::models::{
 
 use super::gate::{ControlDirectory, GATE, MOUNT};
 use super::marker::Token;
+use super::paths::SeenAt;
 use super::sandbox::Owner;
 use crate::fault::Fault;
 use crate::sandbox::{Preparation, User};
@@ -47,7 +48,12 @@ pub(super) fn body(
     token: &Token,
     interpreter: &str,
     init: bool,
+    seen_at: Option<&SeenAt>,
 ) -> Result<ContainerCreateBody, Fault> {
+    let bind = |source: &Path, target: &str, read_only| match seen_at {
+        Some(seen_at) => bind(&seen_at.of(source), target, read_only),
+        None => bind(source, target, read_only),
+    };
     let mut mounts = vec![
         bind(&preparation.workspace, &preparation.place, false)?,
         bind(&control.control(), MOUNT, true)?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bollard::models::ImageInspect;
 use capstan_plugin_store::registry::{Credentials, Reference};
 use tokio::sync::{OnceCell, Semaphore};
+use tracing::Instrument as _;
 
 use super::connect::Docker;
 use super::failure::{explain, is_missing, lost, refusal};
@@ -90,16 +91,10 @@ impl Images {
                 let Ok(_permit) = self.pulls.acquire().await else {
                     return Err(Fault::environment("pulling images has been shut down"));
                 };
-                pull(
-                    &self.docker,
-                    &self.credentials,
-                    &self.progress,
-                    name,
-                    &reference,
-                    platform,
-                )
-                .await?;
-                self.inspect(name).await?.ok_or_else(|| {
+                let span = tracing::info_span!("image.pull", image.name = name);
+                let pulling = self.pull(name, &reference, platform);
+                let known_as = pulling.instrument(span).await?;
+                self.inspect(&known_as).await?.ok_or_else(|| {
                     Fault::workspace(format!(
                         "pulling image {name:?}: not found after pulling image"
                     ))
@@ -128,6 +123,24 @@ impl Images {
                 .and_then(|config| config.user)
                 .unwrap_or_default(),
         })
+    }
+
+    /// Pulls an image, from a mirror if one has it; the answer is the name that the engine knows it by.
+    async fn pull(
+        &self,
+        name: &str,
+        reference: &Reference,
+        platform: Option<&str>,
+    ) -> Result<String, Fault> {
+        let (docker, credentials, progress) = (&self.docker, &self.credentials, &self.progress);
+        for mirror in &docker.mirrors {
+            let pulling = mirror.pull(docker, credentials, progress, name, reference, platform);
+            if let Some(known_as) = pulling.await? {
+                return Ok(known_as);
+            }
+        }
+        pull(docker, credentials, progress, name, reference, platform).await?;
+        Ok(name.to_owned())
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<ImageInspect>, Fault> {

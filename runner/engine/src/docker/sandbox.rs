@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bollard::query_parameters::{AttachContainerOptions, CreateContainerOptions};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::connect::Docker;
 use super::container::{Arrival, Container, Running};
@@ -139,9 +140,12 @@ impl Shared {
         let preparation = Arc::clone(preparation);
         let (sender, receiver) = oneshot::channel();
         // What nobody receives is dropped, and so removed, before the task counts as over.
+        let span = tracing::info_span!("container.make", container.image = preparation.image.name);
         let task = async move { drop(sender.send(shared.make_here(&preparation).await)) };
         let removals = &self.removals;
-        removals.tasks.spawn_on(task, &removals.runtime);
+        removals
+            .tasks
+            .spawn_on(task.instrument(span), &removals.runtime);
         receiver
             .await
             .map_err(|_| Fault::environment("making a container was cut short"))?
@@ -212,6 +216,7 @@ impl Shared {
             &token,
             interpreter,
             init,
+            self.docker.seen_at.as_ref(),
         )?;
         let options = CreateContainerOptions {
             platform: preparation.platform.clone().unwrap_or_default(),
@@ -226,6 +231,10 @@ impl Shared {
                 Some((_, text)) if is_missing(&error) => Attempt::Failed(
                     Fault::workspace(format!("{creating}: {text}"))
                         .hint("the image has been removed while the run went on; run again"),
+                ),
+                Some((_, text)) if text.contains("bind source path does not exist") => Attempt::Failed(
+                    Fault::workspace(format!("{creating}: {text}"))
+                        .hint("the container engine does not see this path: share it with the engine's machine under the same path; for the executor, TMPDIR names the directory, and EXECUTOR_DOCKER_HOST_MOUNT_PATH where the engine sees that"),
                 ),
                 _ => Attempt::Failed(super::failure::fault(&creating, &error)),
             })?;

@@ -73,6 +73,13 @@ pub(super) fn isolated_variables(path: &OsStr) -> Vec<(OsString, OsString)> {
     variables
 }
 
+/// What other programs take for all requests, and what git takes for it.
+const TRANSLATED: [(&str, &str); 3] = [
+    ("HTTP_PROXY", "http_proxy"),
+    ("SSL_CERT_FILE", "GIT_SSL_CAINFO"),
+    ("SSL_CERT_DIR", "GIT_SSL_CAPATH"),
+];
+
 /// The user's environment without what would point git at some other repository, or make it talk to us in
 /// another language.
 pub(super) fn user_variables(
@@ -102,15 +109,63 @@ pub(super) fn user_variables(
         "GIT_WORK_TREE",
         "LANGUAGE",
     ];
-    environment
+    let mut variables: Vec<(OsString, OsString)> = environment
         .into_iter()
         .filter(|(name, _)| !LOCAL.iter().any(|local| name == local))
         .filter(|(name, _)| name != "LC_ALL" && name != "GIT_TERMINAL_PROMPT")
         .filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"GIT_TRACE"))
-        .chain([
-            ("LC_ALL".into(), "C".into()),
-            // A prompt in the middle of a progress display answers nobody; credential helpers and ssh still work.
-            ("GIT_TERMINAL_PROMPT".into(), "0".into()),
-        ])
-        .collect()
+        .collect();
+    for (name, for_git) in TRANSLATED {
+        let of = |name: &str| {
+            let found = variables.iter().find(|(other, _)| other == name);
+            found.map(|(_, value)| value.clone())
+        };
+        if let (Some(value), None) = (of(name), of(for_git)) {
+            variables.push((for_git.into(), value));
+        }
+    }
+    variables.extend([
+        ("LC_ALL".into(), "C".into()),
+        // A prompt in the middle of a progress display answers nobody; credential helpers and ssh still work.
+        ("GIT_TERMINAL_PROMPT".into(), "0".into()),
+    ]);
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_uses_the_proxy_and_the_authorities_that_we_use() {
+        let variables = |pairs: &[(&str, &str)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()));
+            let mut all = user_variables(pairs);
+            all.retain(|(name, _)| name != "LC_ALL" && name != "GIT_TERMINAL_PROMPT");
+            let text = all.iter().map(|(name, value)| {
+                format!("{}={}", name.to_string_lossy(), value.to_string_lossy())
+            });
+            text.collect::<Vec<_>>().join(" ")
+        };
+        for (given, expected) in [
+            (&[("HTTP_PROXY", "p")][..], "HTTP_PROXY=p http_proxy=p"),
+            (
+                &[("HTTP_PROXY", "p"), ("http_proxy", "q")],
+                "HTTP_PROXY=p http_proxy=q",
+            ),
+            (&[("HTTPS_PROXY", "p")], "HTTPS_PROXY=p"),
+            (
+                &[("SSL_CERT_FILE", "/a"), ("SSL_CERT_DIR", "/b")],
+                "SSL_CERT_FILE=/a SSL_CERT_DIR=/b GIT_SSL_CAINFO=/a GIT_SSL_CAPATH=/b",
+            ),
+            (
+                &[("SSL_CERT_FILE", "/a"), ("GIT_SSL_CAINFO", "/c")],
+                "SSL_CERT_FILE=/a GIT_SSL_CAINFO=/c",
+            ),
+        ] {
+            assert_eq!(variables(given), expected);
+        }
+    }
 }

@@ -1,13 +1,17 @@
 //! One run of git, from its arguments to its end.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::GitError;
+#[cfg(target_os = "linux")]
+use super::layout::config;
 
 /// How much of standard error is kept: its end, where git says why it stopped.
 const STDERR_KEPT: usize = 16 * 1024;
@@ -24,6 +28,10 @@ pub struct Invocation<'a> {
     name: &'static str,
     input: Vec<u8>,
     secrets: Vec<String>,
+    /// Whether git and all that it starts are stopped together.
+    is_group: bool,
+    /// What git reads through this process while it runs.
+    kept: Option<File>,
     progress: Option<Progress<'a>>,
 }
 
@@ -70,12 +78,22 @@ impl<'a> Invocation<'a> {
             name,
             input: Vec::new(),
             secrets: Vec::new(),
+            is_group: false,
+            kept: None,
             progress: None,
         }
     }
 
     pub(super) fn own_process_group(&mut self) {
         self.command.process_group(0);
+        self.is_group = true;
+    }
+
+    /// Runs where nobody is at a terminal: when it is stopped, so are the programs that git has started, such as those that talk to a server.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.own_process_group();
+        self
     }
 
     pub(super) fn configure(&mut self, settings: &[&str]) {
@@ -143,10 +161,23 @@ impl<'a> Invocation<'a> {
         self
     }
 
-    /// Settings that are passed in the environment, behind those that are there already: unlike arguments it is only seen by
-    /// processes of the same user. The values are secrets.
+    /// Settings whose values are secrets, behind those that are there already. They are in a file that has no name, which git opens through this
+    /// process: neither its arguments nor its environment have them. Where that is not possible the environment has.
     #[must_use]
     pub fn secret_settings(mut self, settings: &[(String, String)]) -> Self {
+        for (_, value) in settings {
+            self = self.secret(value);
+        }
+        match nameless(settings) {
+            Some((file, path)) => {
+                self.kept = Some(file);
+                self.settings_in_environment(&[("include.path".to_owned(), path)])
+            }
+            None => self.settings_in_environment(settings),
+        }
+    }
+
+    fn settings_in_environment(mut self, settings: &[(String, String)]) -> Self {
         const COUNT: &str = "GIT_CONFIG_COUNT";
         let count = self.command.as_std().get_envs();
         let count = count
@@ -157,7 +188,6 @@ impl<'a> Invocation<'a> {
             self.command
                 .env(format!("GIT_CONFIG_KEY_{n}"), key)
                 .env(format!("GIT_CONFIG_VALUE_{n}"), value);
-            self = self.secret(value);
         }
         self.env(COUNT, (count + settings.len()).to_string())
     }
@@ -220,6 +250,7 @@ impl<'a> Invocation<'a> {
         let command = self.name;
         let io = |source| GitError::Io { command, source };
         let mut child = self.command.stdin(Stdio::piped()).spawn().map_err(io)?;
+        let group = Group::of(&child, self.is_group);
         let mut stdin = child.stdin.take().expect("standard input is piped");
         let mut stdout = child.stdout.take().expect("standard output is piped");
         let stderr = child.stderr.take().expect("standard error is piped");
@@ -237,6 +268,7 @@ impl<'a> Invocation<'a> {
         let ((), (), stderr) =
             tokio::try_join!(write, copy, read_stderr(stderr, command, progress))?;
         let status = child.wait().await.map_err(io)?;
+        group.over();
         Finished {
             code: status.code(),
             stderr: self.without_secrets(stderr),
@@ -275,6 +307,7 @@ impl<'a> Invocation<'a> {
             Stdio::piped()
         });
         let mut child = self.command.spawn().map_err(io)?;
+        let group = Group::of(&child, self.is_group);
         let input = std::mem::take(&mut self.input);
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("standard output is piped");
@@ -293,6 +326,7 @@ impl<'a> Invocation<'a> {
             read_stderr(stderr, command, self.progress.take()),
         )?;
         let status = child.wait().await.map_err(io)?;
+        group.over();
         Ok(Finished {
             code: status.code(),
             stderr: self.without_secrets(stderr),
@@ -303,6 +337,30 @@ impl<'a> Invocation<'a> {
         self.secrets
             .iter()
             .fold(text, |text, secret| text.replace(secret, "***"))
+    }
+}
+
+/// A process group, killed when dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child, is_group: bool) -> Self {
+        let leader = child.id().filter(|_| is_group);
+        Self(leader.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    }
+
+    /// Its leader has ended: the number may become another's.
+    fn over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // It may have ended by itself.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
     }
 }
 
@@ -317,6 +375,28 @@ impl Finished {
             stderr: self.stderr,
         })
     }
+}
+
+/// A file without a name that holds these settings, and a path that leads to it while it is open.
+#[cfg(target_os = "linux")]
+fn nameless(settings: &[(String, String)]) -> Option<(File, String)> {
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+
+    let descriptor = rustix::fs::memfd_create("git-settings", rustix::fs::MemfdFlags::CLOEXEC);
+    let mut file = File::from(descriptor.ok()?);
+    let settings = settings
+        .iter()
+        .map(|(key, value)| (&**key, value.as_str()))
+        .collect::<Vec<_>>();
+    file.write_all(config(&settings).as_bytes()).ok()?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    Path::new(&path).exists().then_some((file, path))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_: &[(String, String)]) -> Option<(File, String)> {
+    None
 }
 
 async fn read_all(

@@ -26,12 +26,27 @@ pub fn layout(
         fs_err::create_dir_all(directory.join(path))?;
     }
     fs_err::write(directory.join("HEAD"), "ref: refs/heads/main\n")?;
-    let mut config = String::from("[core]\n\tfilemode = true\n\tbare = false\n");
+    let mut text = String::from("[core]\n\tfilemode = true\n\tbare = false\n");
     if object_format == "sha256" {
-        config.push_str("\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n");
+        text.push_str("\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n");
     } else {
-        config.push_str("\trepositoryformatversion = 0\n");
+        text.push_str("\trepositoryformatversion = 0\n");
     }
+    let settings: Vec<_> = settings
+        .iter()
+        .map(|(key, value)| (*key, &**value))
+        .collect();
+    text.push_str(&config(&settings));
+    fs_err::write(directory.join("config"), text)?;
+    fs_err::write(
+        directory.join("objects/info/alternates"),
+        alternates(objects),
+    )
+}
+
+/// Settings as a file of git's has them; keys as those of [`layout`].
+pub(super) fn config(settings: &[(&str, &str)]) -> String {
+    let mut config = String::new();
     for (key, value) in settings {
         let (section, name) = key.rsplit_once('.').unwrap_or(("core", key));
         let value = value
@@ -40,11 +55,7 @@ pub fn layout(
             .replace('\n', "\\n");
         config.push_str(&format!("[{section}]\n\t{name} = \"{value}\"\n"));
     }
-    fs_err::write(directory.join("config"), config)?;
-    fs_err::write(
-        directory.join("objects/info/alternates"),
-        alternates(objects),
-    )
+    config
 }
 
 /// Writes a name in the C quotes that git takes where names end with their lines.

@@ -1,6 +1,8 @@
 //! Repositories that are fetched: one bare repository per URL in the cache, holding just the commits asked for.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -37,7 +39,12 @@ const MOVES: usize = 3;
 #[derive(Debug, Clone)]
 pub struct RemoteCache {
     directory: PathBuf,
+    /// The refs of commits that this process has found whole: asking git again for each job is not worth a process.
+    found: Arc<Mutex<HashSet<PathBuf>>>,
 }
+
+/// Most refs that are remembered.
+const FOUND_LIMIT: usize = 10_000;
 
 /// A commit that is wanted of a remote.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +77,7 @@ impl RemoteCache {
     pub fn new(directory: &Path) -> Self {
         Self {
             directory: directory.join("repositories"),
+            found: Arc::default(),
         }
     }
 
@@ -78,6 +86,7 @@ impl RemoteCache {
         self.directory.join(key(url))
     }
 
+    #[tracing::instrument(name = "repository.fetch", skip_all, fields(repository.name = name::of_url(url)))]
     pub(super) async fn open(
         &self,
         git: &Git,
@@ -124,6 +133,11 @@ impl RemoteCache {
     ///
     /// # Errors
     /// A fault of the workspace when it cannot be had, also after having tried for about a minute.
+    #[tracing::instrument(
+        name = "repository.fetch",
+        skip_all,
+        fields(repository.name = wanted.name, repository.commit = wanted.rev)
+    )]
     pub async fn open_commit(
         &self,
         git: &Git,
@@ -144,7 +158,7 @@ impl RemoteCache {
                 "{rev:?} is no full commit id of repository {name}"
             )));
         }
-        let settings = settings_of(headers);
+        let settings = settings_of(url, headers);
         let git_dir = self.directory.join(key(url));
         let remote = Remote {
             git,
@@ -153,9 +167,21 @@ impl RemoteCache {
             settings: &settings,
             pauses: &PATIENT,
         };
+        let reference = git_dir.join("refs/capstan").join(rev);
         let is_there = async || {
             let whole = shallow || !git_dir.join("shallow").exists();
-            Ok::<_, Fault>(whole && git_dir.join("HEAD").is_file() && remote.has(rev).await?)
+            if !whole || !git_dir.join("HEAD").is_file() {
+                return Ok(false);
+            }
+            // A cache that was cleared meanwhile has no refs.
+            if self.has_found(&reference) && reference.is_file() {
+                return Ok(true);
+            }
+            let there = remote.has(rev).await?;
+            if there {
+                self.remember(&reference);
+            }
+            Ok::<_, Fault>(there)
         };
         if tags || !is_there().await? {
             let (_lock, _) = self.entry(url, &mut progress).await?;
@@ -194,6 +220,19 @@ impl RemoteCache {
             dirty: false,
             local: None,
         })
+    }
+
+    fn has_found(&self, reference: &Path) -> bool {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.contains(reference)
+    }
+
+    fn remember(&self, reference: &Path) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() >= FOUND_LIMIT {
+            found.clear();
+        }
+        found.insert(reference.to_owned());
     }
 
     /// Makes sure the bare repository exists, and locks it against other processes that fetch.
@@ -241,14 +280,18 @@ fn key(url: &RemoteUrl) -> String {
     hex.collect()
 }
 
-/// What git sends with each request. It must not be sent anywhere else, so redirections are not followed.
-fn settings_of(headers: &[(&str, String)]) -> Vec<(String, String)> {
+/// What git sends with each request. It must not be sent anywhere else, so redirections are not followed. What is on this machine is asked without
+/// a proxy.
+fn settings_of(url: &RemoteUrl, headers: &[(&str, String)]) -> Vec<(String, String)> {
     let header = |(name, value): &(&str, String)| {
         let line = format!("{name}: {value}");
         ("http.extraHeader".to_owned(), line)
     };
     let mut settings: Vec<_> = headers.iter().map(header).collect();
     settings.push(("http.followRedirects".to_owned(), "false".to_owned()));
+    if url.is_loopback() {
+        settings.push(("http.proxy".to_owned(), String::new()));
+    }
     settings
 }
 
@@ -450,7 +493,7 @@ impl Remote<'_> {
                 .arg(self.url.with_credentials())
                 .args(names);
             if !self.settings.is_empty() {
-                invocation = invocation.secret_settings(self.settings);
+                invocation = invocation.secret_settings(self.settings).unattended();
             }
             for secret in self.url.secrets() {
                 invocation = invocation.secret(secret);
@@ -474,7 +517,10 @@ impl Remote<'_> {
         let GitError::Failed { stderr, .. } = &error else {
             return error.into_fault(&format!("fetching {url}"));
         };
-        let hint = if LOGIN.iter().any(|sign| stderr.contains(sign)) {
+        let is_login = LOGIN.iter().any(|sign| stderr.contains(sign));
+        let hint = if is_login && !self.settings.is_empty() {
+            "the server does not accept what it handed out for this job: it may have given the job to somebody else".to_owned()
+        } else if is_login {
             format!("git could not log in: make `git ls-remote {url}` work in this shell first")
         } else if is_passing(stderr) {
             "the remote could not be reached, several times: check the network and the address"

@@ -127,6 +127,24 @@ impl RemoteUrl {
         super::name::of_url(self)
     }
 
+    /// Whether it is on this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        let Some((_, rest)) = self.0.split_once("://") else {
+            return false;
+        };
+        let authority = rest.split('/').next().unwrap_or_default();
+        let place = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, place)| place);
+        let name = match place.strip_prefix('[') {
+            Some(address) => address.split(']').next(),
+            None => place.split(':').next(),
+        };
+        let name = name.unwrap_or_default();
+        let address = name.parse::<std::net::IpAddr>();
+        name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
     /// The URL with its credentials, for git only.
     pub(super) fn with_credentials(&self) -> &str {
         &self.0
@@ -220,6 +238,23 @@ mod tests {
             assert_eq!(url.to_string(), shown);
             assert_eq!(format!("{url:?}"), format!("RemoteUrl({shown})"));
             assert_eq!(found.as_deref(), revision);
+        }
+    }
+
+    #[test]
+    fn urls_of_this_machine_are_told_apart() {
+        for (text, expected) in [
+            ("http://127.0.0.1:3080/a", true),
+            ("http://localhost/a", true),
+            ("http://u:p@[::1]:80/a", true),
+            ("https://h:443/localhost", false),
+            ("https://localhost@h/a", false),
+            ("git@h:a", false),
+        ] {
+            let Ok(Source::Remote { url, .. }) = parse(text) else {
+                panic!("{text}");
+            };
+            assert_eq!(url.is_loopback(), expected, "{text}");
         }
     }
 

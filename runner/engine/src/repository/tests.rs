@@ -5,20 +5,22 @@ use crate::git::tests::git;
 struct Machine {
     cache: tempfile::TempDir,
     git: Git,
+    remotes: RemoteCache,
 }
 
 impl Machine {
     async fn new() -> Self {
+        let cache = tempfile::tempdir().unwrap();
         Self {
-            cache: tempfile::tempdir().unwrap(),
+            remotes: RemoteCache::new(cache.path()),
             git: git().await,
+            cache,
         }
     }
 
     async fn open(&self, argument: &str, branch: Option<&str>) -> Result<Origin, Fault> {
         let source = Source::parse(argument, Path::new("/")).unwrap();
-        let cache = RemoteCache::new(self.cache.path());
-        open(&self.git, &cache, &source, branch, |_| {}).await
+        open(&self.git, &self.remotes, &source, branch, |_| {}).await
     }
 
     async fn open_path(&self, path: &Path, branch: Option<&str>) -> Result<Origin, Fault> {
@@ -371,10 +373,25 @@ async fn commit_of(
         shallow,
     };
     let mut told = Vec::new();
-    let cache = RemoteCache::new(machine.cache.path());
     let tell = |line: &str| told.push(line.to_owned());
-    let opened = cache.open_commit(&machine.git, &wanted, tell).await;
-    (opened, told)
+    let opened = machine.remotes.open_commit(&machine.git, &wanted, tell);
+    (opened.await, told)
+}
+
+#[tokio::test]
+async fn a_cache_that_was_cleared_is_filled_again() {
+    let machine = Machine::new().await;
+    let fixture = Fixture::with(&[("a", "1\n")]);
+    let rev = fixture.rev("HEAD");
+    let open = || commit_of(&machine, &fixture, &rev, (false, true));
+    for _ in 0..3 {
+        open().await.0.unwrap();
+    }
+    fs_err::remove_dir_all(machine.cache.path().join("repositories")).unwrap();
+    let (origin, told) = open().await;
+    let commit = git_in(&origin.unwrap().git_dir, &["rev-list", "--count", &rev]);
+    assert_eq!(commit, b"1\n");
+    assert_ne!(told, Vec::<String>::new());
 }
 
 #[tokio::test]

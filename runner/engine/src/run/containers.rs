@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::fault::Fault;
 use crate::sandbox::{Engine, Gated, Image, Preparation};
@@ -185,7 +186,7 @@ impl<E: Engine> Containers<E> {
             image,
             env,
             unwanted,
-            making: tokio::spawn(making),
+            making: tokio::spawn(making.in_current_span()),
         };
         self.waiting.insert(step, waiting);
     }

@@ -121,7 +121,7 @@ impl EventLines {
     }
 
     /// Tells what a job has said so far; `all`: unfinished lines too.
-    fn flush(&self, job: usize, all: bool) {
+    pub fn flush(&self, job: usize, all: bool) {
         let (step, out) = self.with_output(job, |output| {
             if all {
                 output.end_line(Stream::Stdout);

@@ -76,20 +76,30 @@ pub(super) async fn keys<E: Engine>(
     })
 }
 
-/// The digests of the components of steps, and how many steps there are before one whose component cannot be told.
-async fn components<E: Engine>(engine: &E, task: &Task) -> (BTreeMap<usize, String>, usize) {
+/// The names of what steps run in, by step, as far as they are certain before any ran, and how many steps there are before one whose component
+/// has a name that is not.
+pub fn certain_containers(task: &Task) -> (BTreeMap<usize, String>, usize) {
     let context = render::context(task, None);
-    let mut digests = BTreeMap::new();
+    let mut names = BTreeMap::new();
     for (index, step) in task.steps.iter().enumerate() {
         if render::is_skipped_early(step, &context) {
             continue;
         }
-        let name = match render::early_container(step, index + 1, &context) {
-            Some(name) => name,
-            None if is_component(&step.container) => return (digests, index),
+        match render::early_container(step, index + 1, &context) {
+            Some(name) => drop(names.insert(index, name)),
+            None if is_component(&step.container) => return (names, index),
             // Should it turn out to be one, its results are not kept.
-            None => continue,
-        };
+            None => {}
+        }
+    }
+    (names, task.steps.len())
+}
+
+/// The digests of the components of steps, and how many steps there are before one whose component cannot be told.
+async fn components<E: Engine>(engine: &E, task: &Task) -> (BTreeMap<usize, String>, usize) {
+    let (names, known) = certain_containers(task);
+    let mut digests = BTreeMap::new();
+    for (index, name) in names {
         match engine.digest(&name).await {
             Ok(Some(digest)) => drop(digests.insert(index, digest)),
             Ok(None) => {}
@@ -97,7 +107,7 @@ async fn components<E: Engine>(engine: &E, task: &Task) -> (BTreeMap<usize, Stri
             Err(_) => return (digests, index),
         }
     }
-    (digests, task.steps.len())
+    (digests, known)
 }
 
 /// The directory of the cache in which `job`'s results are.

@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::duration::go_duration;
 pub use self::event_lines::EventLines;
 pub use self::failure::{Cause, Failure};
-pub use self::lookup::Resume;
+pub use self::lookup::{Resume, certain_containers};
 pub use self::mounts::{MountsError, metadata as mounts_metadata};
 pub use self::plain::PlainRun;
 pub use self::plugin_report::{PluginReport, Refused};

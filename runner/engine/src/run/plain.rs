@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use super::containers::{Containers, Order};
 use super::failure::Failure;
 use super::hooks::Hooks;
@@ -67,15 +69,20 @@ impl<'a, E: Engine> PlainRun<'a, E> {
         env: BTreeMap<String, String>,
     ) -> Outcome {
         let (cancel, limit) = (&self.runner.cancel, self.runner.settings.task_timeout);
+        let span = step::span(index, &self.job.task.steps[index].container);
+        let trying = self.try_step(index, directory, env);
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Outcome::Cancelled,
-            ran = self.try_step(index, directory, env) => match ran {
+            ran = trying.instrument(span.clone()) => match ran {
                 Ok(()) => Outcome::Done { result: None, cached: false },
                 Err(failure) => Outcome::Failed(*failure),
             },
             () = tokio::time::sleep(limit) => Outcome::Failed(Failure::timeout(Some(index), limit)),
         };
+        if let Outcome::Failed(_) = &outcome {
+            span.record("otel.status_code", "ERROR");
+        }
         self.containers.discard_current();
         outcome
     }

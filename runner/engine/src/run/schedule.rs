@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use super::failure::{Cause, Failure};
 use super::report::Reported;
@@ -29,7 +30,15 @@ pub(super) async fn run<E: Engine>(
             && let Some((index, job)) = waiting.next()
         {
             let (runner, stop) = (Arc::clone(runner), stop.clone());
-            let task = running.spawn(async move { task::run(&runner, index, &job, &stop).await });
+            let span = tracing::info_span!(
+                "task",
+                task.repository = job.task.repository.name,
+                task.path = job.task.path,
+                task.steps = job.task.steps.len(),
+                otel.status_code = tracing::field::Empty,
+            );
+            let task = async move { task::run(&runner, index, &job, &stop).await };
+            let task = running.spawn(task.instrument(span));
             index_of.insert(task.id(), index);
         }
         let Some(ended) = running.join_next_with_id().await else {

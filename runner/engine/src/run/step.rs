@@ -10,6 +10,8 @@ use capstan_core::result::StepResult;
 use capstan_core::template::{StepContext, StepVars};
 use capstan_core::wasm_step::is_component;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::containers::{Containers, NotMade};
 use super::failure::{Cause, Failure};
@@ -67,8 +69,13 @@ pub(super) async fn run<E: Engine>(
     index: usize,
     context: StepContext,
 ) -> Result<Known, Box<Failure>> {
-    let ran = follow(progress, index, context).await;
+    let span = span(index, &progress.job.task.steps[index].container);
+    let followed = follow(progress, index, context).instrument(span.clone());
+    let ran = followed.await;
     progress.log_plugins();
+    if ran.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
     match ran {
         Ok(known) => Ok(known),
         // An error in an output is the task's failure and not the step's (facts/batch-spec.md 3.5).
@@ -82,6 +89,17 @@ pub(super) async fn run<E: Engine>(
             Err(Box::new(failure))
         }
     }
+}
+
+/// What a step does, for traces.
+pub(super) fn span(index: usize, image: &str) -> tracing::Span {
+    tracing::info_span!(
+        "step",
+        step.number = index + 1,
+        step.image = image,
+        step.exit_code = Empty,
+        otel.status_code = Empty
+    )
 }
 
 /// Where a failure belongs.
@@ -139,7 +157,9 @@ async fn execute<E: Engine>(
 ) -> Result<Remains, Box<Failure>> {
     progress.stage = Stage::Preparing(index);
     progress.tell(Reported::Preparing { step: index });
-    let rendered = prepare(progress, index, context).await;
+    let preparing = tracing::info_span!("step.prepare");
+    let rendered = prepare(progress, index, context).instrument(preparing);
+    let rendered = rendered.await;
     progress.log_plugins();
     let rendered = rendered.inspect_err(|failure| {
         let error = progress.job.secrets.redact(&failure.message);
@@ -161,13 +181,23 @@ async fn execute<E: Engine>(
         log: progress.log.as_mut(),
     };
     let ran = run_script(around, index, rendered).await;
+    let current = progress.containers.current.as_ref();
+    let has_left_all = current.is_some_and(Gated::has_left_all);
     progress.containers.discard_current();
     let (stdout, stderr) = ran?;
 
-    progress.after_step().await.map_err(fault)?;
-    let limit = progress.runner.settings.diff_limit;
-    let workspace = progress.workspace_mut().map_err(fault)?;
-    let diff = workspace.diff(limit).await.map_err(fault)?;
+    let diff = match progress.workspace().map_err(fault)?.known_diff() {
+        Some(diff) if has_left_all => diff.to_vec(),
+        _ => {
+            let looking = async {
+                progress.after_step().await?;
+                let limit = progress.runner.settings.diff_limit;
+                progress.workspace_mut()?.diff(limit).await
+            };
+            let looked = looking.instrument(tracing::info_span!("step.diff")).await;
+            looked.map_err(fault)?
+        }
+    };
     let processed = progress.hooks.process_diff(index, &diff).await?;
     let changed_files = changed_files(processed.as_ref().unwrap_or(&diff)).map_err(fault)?;
     Ok(Remains {
@@ -300,7 +330,8 @@ pub(super) async fn run_script<E: Engine>(
     };
     // Without a limit of its own, the step is bounded by the task's, which began earlier.
     let limit = shape.timeout.unwrap_or(settings.task_timeout);
-    let ended = match tokio::time::timeout(limit, run).await {
+    let running = run.instrument(tracing::info_span!("step.run"));
+    let ended = match tokio::time::timeout(limit, running).await {
         Ok(Ok(exit)) => Ended::Exit(exit),
         Ok(Err(failure)) => Ended::Failed(failure),
         Err(_) => Ended::Failed(Box::new(Failure::timeout(Some(index), limit))),
@@ -308,6 +339,7 @@ pub(super) async fn run_script<E: Engine>(
 
     outlet.close();
     if let Ended::Exit(Exit { code, .. }) = ended {
+        tracing::Span::current().record("step.exit_code", code);
         let ran = Reported::Ran { step: index, code };
         report.report(job_index, ran);
     }

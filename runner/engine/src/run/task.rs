@@ -10,6 +10,7 @@ use capstan_core::plugin::Hook;
 use capstan_core::result::StepResult;
 use capstan_core::template::StepContext;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::containers::Containers;
 use super::failure::Failure;
@@ -110,6 +111,9 @@ pub(super) async fn run<E: Engine>(
     progress.log_plugins();
     let log = progress.log.as_ref().map(|log| log.path().to_path_buf());
     let workspace = progress.put_away().await;
+    if let Outcome::Failed(_) = &outcome {
+        tracing::Span::current().record("otel.status_code", "ERROR");
+    }
     progress.tell(match &outcome {
         Outcome::Done { result, cached } => Reported::Done {
             cached: *cached,
@@ -167,6 +171,7 @@ impl<E: Engine> Progress<'_, E> {
                 let first = self.make_workspace(index, &context).await;
                 first.map_err(|fault| Failure::fault(None, "", fault))?;
                 self.lay_out(job.resume.as_ref().map(|resume| &*resume.result))
+                    .instrument(tracing::info_span!("workspace"))
                     .await?;
             }
             let Known { seen, kept } = step::run(self, index, context).await?;
@@ -308,6 +313,7 @@ impl<E: Engine> Progress<'_, E> {
             let Some(failed) = failed? else {
                 // Steps may run as somebody else, and git has to read what the plugins made.
                 self.after_step().await.map_err(fault)?;
+                self.workspace_mut().map_err(fault)?.forget_diff();
                 break;
             };
             without.push(failed);

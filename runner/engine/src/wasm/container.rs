@@ -30,6 +30,8 @@ pub struct WasmContainer {
     /// Its output; closed when it is over.
     output: Option<mpsc::Receiver<host::Chunk>>,
     opened: bool,
+    /// Whether it has ended without having written anything.
+    has_left_all: bool,
 }
 
 impl WasmContainer {
@@ -41,6 +43,7 @@ impl WasmContainer {
             stage: None,
             output: None,
             opened: false,
+            has_left_all: false,
         }
     }
 
@@ -124,6 +127,7 @@ impl WasmContainer {
         };
         let (exit, ()) = tokio::join!(self.loaded.component.run(command, sender), relay);
         let exit = exit.map_err(|failure| Fault::workspace(format!("{doing}: {failure}")))?;
+        self.has_left_all = !exit.has_written;
         if let Some(note) = exit.note {
             let bytes = format!("{}\n", note.trim_end()).into_bytes();
             let stream = Stream::Stderr;
@@ -144,6 +148,10 @@ impl Gated for WasmContainer {
     /// It has none that a container could join.
     fn network(&self) -> Option<String> {
         None
+    }
+
+    fn has_left_all(&self) -> bool {
+        self.has_left_all
     }
 
     async fn discard(mut self) {

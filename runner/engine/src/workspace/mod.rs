@@ -29,6 +29,9 @@ use crate::sandbox::BindMount;
 /// Limit of a diff in bytes unless the caller says another.
 pub const DIFF_LIMIT: usize = 512 * 1024 * 1024;
 
+/// A diff that is larger than this is not remembered.
+const REMEMBERED: usize = 256 * 1024;
+
 /// What is laid out.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout<'a> {
@@ -50,6 +53,8 @@ pub struct Workspace {
     /// What the diff is against: the commit, or a tree when only a part was laid out.
     base: String,
     mounts: Vec<BindMount>,
+    /// The diff of the index, where it is known, not large, and that of the files as well.
+    staged: Option<Vec<u8>>,
 }
 
 impl Workspace {
@@ -105,6 +110,7 @@ impl Workspace {
         } else {
             self.check_out_part(layout.only).await?;
         }
+        self.staged = Some(Vec::new());
         if layout.visible_git {
             self.make_git_visible(origin).await?;
         }
@@ -124,6 +130,7 @@ impl Workspace {
         let failed = |error: io::Error| Fault::disk("creating workspace", &error);
         make_sparse(&self.git_dir(), patterns).map_err(failed)?;
         self.check_out_all().await?;
+        self.staged = Some(Vec::new());
         self.make_git_visible(origin).await?;
         make_sparse(&self.root.join(".git"), patterns).map_err(failed)
     }
@@ -162,6 +169,7 @@ impl Workspace {
             base_rev: origin.rev.clone(),
             base: origin.rev.clone(),
             mounts: Vec::new(),
+            staged: None,
         })
     }
 
@@ -195,9 +203,12 @@ impl Workspace {
     pub async fn diff(&mut self, limit: usize) -> Result<Vec<u8>, Fault> {
         const CONTEXT: &str = "getting diff produced by step";
         self.unlock_index();
+        let staged = self.staged.take();
+        // Told to, git says what it stages: nothing, if no file is another than it was.
+        let mut is_changed = false;
         self.run("add")
-            .arg("--all")
-            .run()
+            .args(["--all", "--verbose"])
+            .stream(|_| is_changed = true)
             .await
             .map_err(|error| match &error {
                 crate::git::GitError::Failed { stderr, .. }
@@ -209,10 +220,15 @@ impl Workspace {
                 }
                 _ => error.into_fault(CONTEXT),
             })?;
+        if let (false, Some(staged)) = (is_changed, staged) {
+            self.staged = Some(staged.clone());
+            return Ok(staged);
+        }
         self.forget_conversions()
             .await
             .map_err(|error| error.into_fault(CONTEXT))?;
-        self.run("diff")
+        let diff = self
+            .run("diff")
             .args(["--cached", "--no-prefix", "--binary"])
             .args([
                 "--no-ext-diff",
@@ -223,7 +239,20 @@ impl Workspace {
             .args([&self.base, "--"])
             .output(limit)
             .await
-            .map_err(|error| error.into_fault(CONTEXT))
+            .map_err(|error| error.into_fault(CONTEXT))?;
+        self.staged = (diff.len() <= REMEMBERED).then(|| diff.clone());
+        Ok(diff)
+    }
+
+    /// The diff, if it is known without looking: nothing has been written since the last one, or since the commit was laid out, as far as the
+    /// workspace was told.
+    pub fn known_diff(&self) -> Option<&[u8]> {
+        self.staged.as_deref()
+    }
+
+    /// Tells that something that is no step has written to it.
+    pub fn forget_diff(&mut self) {
+        self.staged = None;
     }
 
     /// Brings a fresh workspace to the state that a cached diff describes.
@@ -235,6 +264,7 @@ impl Workspace {
         if diff.is_empty() {
             return Ok(());
         }
+        self.staged = None;
         self.unlock_index();
         let apply = self.git.isolated_world_writable("apply");
         self.environment(apply)
@@ -259,6 +289,7 @@ impl Workspace {
         if diff.is_empty() {
             return Ok(());
         }
+        self.staged = None;
         let apply = self.git.isolated_world_writable("apply");
         self.environment(apply)
             .args(["--reverse", "-p0", "--whitespace=nowarn", "-"])
@@ -285,6 +316,7 @@ impl Workspace {
         .await
         .map_err(failed)?;
         self.base.clone_from(&self.base_rev);
+        self.staged = None;
         Ok(())
     }
 

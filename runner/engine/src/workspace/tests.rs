@@ -121,6 +121,60 @@ async fn the_diff_is_cumulative_and_applies_to_a_fresh_workspace() {
 }
 
 #[tokio::test]
+async fn the_diff_follows_every_change_and_the_lack_of_one() {
+    type Change = fn(&Path);
+    let fixture = Fixture::with(&[("a", "1\n"), ("b", "2\n")]);
+    let mut laid = lay_out(&fixture, "").await;
+    let root = laid.root();
+    let nothing: Change = |_| {};
+    let changes: [(Change, &[&str]); 9] = [
+        (nothing, &[]),
+        // As long as before, and perhaps in the same moment.
+        (
+            |root| fs_err::write(root.join("a"), "3\n").unwrap(),
+            &["+3"],
+        ),
+        (nothing, &["+3"]),
+        (
+            |root| {
+                let executable = std::fs::Permissions::from_mode(0o777);
+                fs_err::set_permissions(root.join("b"), executable).unwrap();
+            },
+            &["+3", "new mode 100755"],
+        ),
+        (
+            |root| fs_err::remove_file(root.join("b")).unwrap(),
+            &["+3", "-2"],
+        ),
+        (nothing, &["+3", "-2"]),
+        (
+            |root| {
+                fs_err::write(root.join("a"), "1\n").unwrap();
+                fs_err::write(root.join("b"), "2\n").unwrap();
+            },
+            &[],
+        ),
+        (nothing, &[]),
+        (
+            |root| fs_err::write(root.join("c"), "4\n").unwrap(),
+            &["+4"],
+        ),
+    ];
+    for (number, (change, expected)) in changes.into_iter().enumerate() {
+        change(&root);
+        let diff = laid.diff().await;
+        let told: Vec<&str> = diff
+            .lines()
+            .filter(|line| {
+                let is_content = line.starts_with(['+', '-']) && line.len() == 2;
+                is_content && *line != "-1" || line.starts_with("new mode")
+            })
+            .collect();
+        assert_eq!(told, expected, "{number}: {diff}");
+    }
+}
+
+#[tokio::test]
 async fn a_diff_beyond_the_limit_is_refused() {
     let fixture = Fixture::with(&[("a", "1\n")]);
     let mut laid = lay_out(&fixture, "").await;

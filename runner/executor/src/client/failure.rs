@@ -37,6 +37,25 @@ impl ClientError {
         }
     }
 
+    /// The error of a call that only needs the executor's secret, with what to look at.
+    pub fn explained(&self) -> String {
+        let advice = match self.cause {
+            Cause::Refused => {
+                "is EXECUTOR_FRONTEND_PASSWORD the value of executors.accessToken in the site configuration? A hub's is in the file executor-secret of its data directory"
+            }
+            Cause::Status(404) => {
+                "is EXECUTOR_FRONTEND_URL the address of a Sourcegraph instance or a hub?"
+            }
+            Cause::Status(500) => "is executors.accessToken set in the site configuration?",
+            Cause::Status(300..=399) => "set EXECUTOR_FRONTEND_URL to the address it sends to",
+            Cause::NotThere | Cause::NoAnswer => {
+                "check EXECUTOR_FRONTEND_URL, the network and the proxy (HTTPS_PROXY, NO_PROXY)"
+            }
+            Cause::Lost | Cause::Status(_) | Cause::Rubbish => return self.to_string(),
+        };
+        format!("{self}; {advice}")
+    }
+
     /// An answer that cannot be understood.
     pub(crate) fn rubbish(message: impl Into<String>) -> Self {
         Self {

@@ -14,6 +14,8 @@ use capstan_protocol::{Identity, route};
 pub use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 pub use self::calls::{Beat, DequeueError};
 pub use self::failure::{Cause, ClientError};
@@ -200,41 +202,50 @@ impl Client {
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Response, ClientError> {
+        let url = self.url(call.path);
+        let span = call.span(&url);
         let request = Request {
             method: call.method,
-            url: self.url(call.path),
+            url: url.clone(),
             headers: self.headers(call.caller),
             body: call.body,
             timeout: call.timeout,
             tries: call.tries,
         };
-        let url = request.url.clone();
-        self.transport
-            .send(request)
-            .await
-            .map_err(|trouble| match trouble {
-                Trouble::Failed(mut error) => {
-                    error.message = self.hide(&error.message, call.caller);
-                    error
+        let sent = self.transport.send(request).instrument(span.clone()).await;
+        let status = match &sent {
+            Ok(response) => Some(response.status().as_u16()),
+            Err(Trouble::Status { status, .. }) => Some(*status),
+            Err(Trouble::Failed(_)) => None,
+        };
+        if let Some(status) = status {
+            span.record("http.response.status_code", status);
+        }
+        if sent.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        sent.map_err(|trouble| match trouble {
+            Trouble::Failed(mut error) => {
+                error.message = self.hide(&error.message, call.caller);
+                error
+            }
+            Trouble::Status { status, text } => {
+                let lost = status == 404 && call.names_a_job || transport::is_unknown_job(&text);
+                let cause = match status {
+                    _ if lost => Cause::Lost,
+                    401 | 403 => Cause::Refused,
+                    _ => Cause::Status(status),
+                };
+                let mut message = format!("{} answered with status code {status}", place(&url));
+                if !text.is_empty() {
+                    message = format!("{message}: {text}");
                 }
-                Trouble::Status { status, text } => {
-                    let lost =
-                        status == 404 && call.names_a_job || transport::is_unknown_job(&text);
-                    let cause = match status {
-                        _ if lost => Cause::Lost,
-                        401 | 403 => Cause::Refused,
-                        _ => Cause::Status(status),
-                    };
-                    let mut message = format!("{} answered with status code {status}", place(&url));
-                    if !text.is_empty() {
-                        message = format!("{message}: {text}");
-                    }
-                    ClientError {
-                        message: self.hide(&message, call.caller),
-                        cause,
-                    }
+                ClientError {
+                    message: self.hide(&message, call.caller),
+                    cause,
                 }
-            })
+            }
+        })
     }
 
     /// What a server says may hold what it was sent.
@@ -265,6 +276,32 @@ struct Call<'a> {
     tries: Tries,
     /// Whether 404 means that the job is not ours.
     names_a_job: bool,
+}
+
+impl Call<'_> {
+    /// The call, for traces: that of a job, or, at a lower level, one of those that are made all the time.
+    fn span(&self, url: &Url) -> tracing::Span {
+        macro_rules! span {
+            ($level:expr) => {
+                tracing::span!(
+                    $level,
+                    "call",
+                    otel.name = format_args!("{} {}", self.method, self.path),
+                    otel.kind = "client",
+                    http.request.method = self.method.as_str(),
+                    url.path = url.path(),
+                    server.address = url.host_str(),
+                    http.request.resend_count = Empty,
+                    http.response.status_code = Empty,
+                    otel.status_code = Empty,
+                )
+            };
+        }
+        match self.caller {
+            Caller::Executor => span!(tracing::Level::DEBUG),
+            Caller::Job(_) | Caller::Former { .. } => span!(tracing::Level::INFO),
+        }
+    }
 }
 
 /// A new name for an executor on this `host`: no two processes may have the same.

@@ -96,6 +96,7 @@ impl Transport {
                         ?attempt,
                         "trying again"
                     );
+                    tracing::Span::current().record("http.request.resend_count", made);
                     tokio::time::sleep(wait).await;
                 }
                 _ => return Err(trouble),

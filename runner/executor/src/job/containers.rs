@@ -23,7 +23,7 @@ use super::paths::Below;
 use super::pulls::{PullEntries, PullTeller};
 use super::setup::{Repository, Setup, repository_place};
 use super::upload::Upload;
-use super::{Ending, Engines, Running, ending, files, legacy};
+use super::{Attempt, Ending, Engines, Running, ending, files, legacy};
 use crate::log::{Entry, ExecutionLog};
 
 /// The file by which a step says how far those after it are skipped.
@@ -42,7 +42,7 @@ const NOT_STARTED: i32 = 125;
 const KILLED: i32 = -1;
 
 /// Runs the job.
-pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Ending {
+pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Attempt {
     let (job, log) = (running.job, running.log);
     let teller = Arc::new(Teller::new(log));
     running.pulls.tell(&teller);
@@ -55,29 +55,29 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Ending {
     let begun = PlainRun::begin(&runner, as_task(running), running.place.data()).await;
     let mut run = match begun {
         Ok(run) => run,
-        Err(failure) => return ending::of_failure(&failure, None),
+        Err(failure) => return Attempt::Ended(ending::of_failure(&failure, None)),
     };
     let mut ended = match prepare(running).await {
         Ok(mounts) => {
             run.mount(mounts);
             docker_steps(running, &mut run, &teller).await
         }
-        Err(ending) => Err(ending),
+        Err(ending) => Err(Attempt::Ended(ending)),
     };
     if let Some(image) = run.end().await {
         running.place.used(image);
     }
     if ended.is_ok() && !job.cli_steps.is_empty() {
-        ended = cli_steps(running).await;
+        ended = cli_steps(running).await.map_err(Attempt::Ended);
     }
-    ended.err().unwrap_or(Ending::Complete)
+    ended.err().unwrap_or(Attempt::Ended(Ending::Complete))
 }
 
 async fn docker_steps<S: Engines>(
     running: &Running<'_, S>,
     run: &mut PlainRun<'_, S::Engine>,
     teller: &Teller,
-) -> Result<(), Ending> {
+) -> Result<(), Attempt> {
     let Running {
         job,
         checked,
@@ -88,6 +88,8 @@ async fn docker_steps<S: Engines>(
     } = *running;
     let workspace = place.seen_by_engine(context.settings.host_mount_path.as_deref());
     let mut skip_to: Option<String> = None;
+    // What was uploaded must not be uploaded again.
+    let mut may_begin_anew = running.may_begin_anew;
     for (index, (step, surroundings)) in job
         .docker_steps
         .iter()
@@ -101,9 +103,10 @@ async fn docker_steps<S: Engines>(
         }
         let shown = command::docker(job, index, surroundings, &context.settings, &workspace);
         if let Some(upload) = Upload::of_docker_step(step, surroundings) {
-            upload
-                .run(running, log.begin(&key, Some(shown)), &key)
-                .await?;
+            let entry = log.begin(&key, Some(shown));
+            let uploaded = upload.run(running, entry, &key).await;
+            uploaded.map_err(Attempt::Ended)?;
+            may_begin_anew = false;
             continue;
         }
         teller.begin(log.begin(&key, Some(shown)));
@@ -114,9 +117,8 @@ async fn docker_steps<S: Engines>(
                 surroundings.directory.to_string()
             );
             teller.fail(&message, NOT_STARTED);
-            return Err(Ending::Errored(format!(
-                "running command {key:?}: {message}"
-            )));
+            let message = format!("running command {key:?}: {message}");
+            return Err(Attempt::Ended(Ending::Errored(message)));
         }
         let mut env = surroundings.environment.clone();
         // Git accepts the repository whoever owns it.
@@ -129,14 +131,26 @@ async fn docker_steps<S: Engines>(
         let outcome = run
             .step(index, &surroundings.directory.to_string(), env)
             .await;
+        if let Outcome::Failed(failure) = &outcome
+            && may_begin_anew
+            && ending::may_pass(failure)
+        {
+            let message = format!("{}\nthe job begins anew", failure.message);
+            teller.fail(&message, KILLED);
+            teller.pulls.end(KILLED);
+            return Err(Attempt::Lost);
+        }
         teller.end(&outcome);
         match outcome {
             Outcome::Done { .. } => {}
-            Outcome::Failed(failure) => return Err(ending::of_failure(&failure, Some(&key))),
-            Outcome::Cancelled => return Err(ending::cancelled()),
+            Outcome::Failed(failure) => {
+                let ending = ending::of_failure(&failure, Some(&key));
+                return Err(Attempt::Ended(ending));
+            }
+            Outcome::Cancelled => return Err(Attempt::Ended(ending::cancelled())),
         }
         if step.key.ends_with(".pre") {
-            skip_to = next_step(running, &key)?;
+            skip_to = next_step(running, &key).map_err(Attempt::Ended)?;
         }
     }
     Ok(())

@@ -14,13 +14,15 @@ use capstan_core::result::StepResult;
 use capstan_core::spec::check_mounts;
 use capstan_engine::docker::PullProgress;
 use capstan_engine::run::{
-    Base, Cause, EventLines, Job as Task, Outcome, Report, Reported, Resume, certain_images,
+    Base, Cause, EventLines, Failure, Job as Task, Outcome, Report, Reported, Resume,
+    certain_images,
 };
 use capstan_engine::sandbox::{Engine, Stream, User, WORK};
 use capstan_protocol::{CliStep, Job};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
+use super::again::{self, Retold};
 use super::check::Surroundings;
 use super::paths::Below;
 use super::pulls::{PullEntries, PullTeller};
@@ -107,7 +109,7 @@ async fn execute<S: Engines>(
     };
     let encoding = flags.encoding;
     let task = task(running, surroundings, &flags, input, setup);
-    let task = task.map_err(|error| command_failed(&error))?;
+    let mut task = task.map_err(|error| command_failed(&error))?;
 
     let lines = {
         let teller = Arc::clone(teller);
@@ -116,14 +118,16 @@ async fn execute<S: Engines>(
     prepare_images(running, &task, &lines).await;
     let mut settings = running.settings(user, WORK);
     settings.task_timeout = settings.task_timeout.min(flags.timeout.unwrap_or(TIMEOUT));
-    let report = Arc::new(Both {
+    let both = Arc::new(Both {
         lines: Arc::clone(&lines),
         teller: Arc::clone(teller),
+        attempt: Mutex::default(),
     });
-    let runner = Arc::new(running.runner(settings, report));
-    let finished = Box::pin(runner.run(vec![task.clone()], 1, false)).await;
+    let report = Arc::clone(&both) as Arc<dyn Report>;
+    let ran = again::run(running, &mut task, &settings, &report, both.as_ref()).await;
+    let (runner, outcome) = ran?;
     lines.flush_all();
-    match finished.into_iter().next().map(|finished| finished.outcome) {
+    match outcome {
         Some(Outcome::Done { result, .. }) => {
             if !teller.state().has_told {
                 let result = result.as_deref();
@@ -272,9 +276,24 @@ struct Teller {
 #[derive(Default)]
 struct State {
     entry: Option<Entry>,
-    waiting: Vec<String>,
+    waiting: Vec<Waiting>,
     /// Whether the result of a step was told.
     has_told: bool,
+}
+
+/// An event as a line.
+struct Waiting {
+    line: String,
+    is_output: bool,
+}
+
+impl Waiting {
+    fn tell(&self, entry: &Entry) {
+        match self.is_output {
+            true => entry.output_event(&self.line),
+            false => entry.event(&self.line),
+        }
+    }
 }
 
 impl Teller {
@@ -297,9 +316,14 @@ impl Teller {
         let line = event.to_json_line(jiff::Timestamp::now(), encoding);
         let mut state = self.state();
         state.has_told |= matches!(event, Event::CacheAfterStepResult { .. });
+        let waits = Waiting {
+            line,
+            // Servers read nothing out of what a step printed.
+            is_output: matches!(event, Event::TaskStepProgress { .. }),
+        };
         match &state.entry {
-            Some(entry) => entry.event(&line),
-            None => state.waiting.push(line),
+            Some(entry) => waits.tell(entry),
+            None => state.waiting.push(waits),
         }
     }
 
@@ -309,8 +333,8 @@ impl Teller {
         let mut state = self.state();
         if state.entry.is_none() {
             let entry = self.log.begin(&self.key, Some(self.command.clone()));
-            for line in state.waiting.drain(..) {
-                entry.event(&line);
+            for waits in state.waiting.drain(..) {
+                waits.tell(&entry);
             }
             state.entry = Some(entry);
         }
@@ -345,10 +369,79 @@ impl PullTeller for Teller {
 struct Both {
     lines: Arc<EventLines>,
     teller: Arc<Teller>,
+    attempt: Mutex<Attempt>,
+}
+
+/// Where the task is in its attempts.
+#[derive(Default)]
+struct Attempt {
+    is_first: bool,
+    may_go_on: bool,
+    /// The last result that a step had.
+    last: Option<Arc<StepResult>>,
+    /// What went wrong while a step was prepared: it is told if the step is not run again.
+    untold: Option<(usize, String)>,
+}
+
+impl Both {
+    fn attempt(&self) -> MutexGuard<'_, Attempt> {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody is told of it, as the task goes on.
+    fn passes_over(&self, job: usize, what: &Reported<'_>) -> bool {
+        let mut attempt = self.attempt();
+        let goes_on = |failure: &Failure| attempt.may_go_on && ending::may_pass(failure);
+        match what {
+            Reported::Started | Reported::Resumed { .. } => !attempt.is_first,
+            Reported::PreparingFailed { step, error } if attempt.may_go_on => {
+                attempt.untold = Some((*step, (*error).to_owned()));
+                true
+            }
+            Reported::StepFailed { failure, .. } if goes_on(failure) => {
+                attempt.untold = None;
+                drop(attempt);
+                self.lines.flush(job, true);
+                let message = &failure.message;
+                self.teller
+                    .say(&format!("{message}\nrunning the step again"));
+                true
+            }
+            Reported::StepFailed { .. } => {
+                if let Some((step, error)) = attempt.untold.take() {
+                    let error = &error;
+                    self.lines
+                        .report(job, Reported::PreparingFailed { step, error });
+                }
+                false
+            }
+            Reported::Failed { failure } => goes_on(failure),
+            Reported::StepDone { result } => {
+                attempt.last = Some(Arc::new((*result).clone()));
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Retold for Both {
+    fn attempt(&self, number: usize, may_go_on: bool) {
+        let mut attempt = Both::attempt(self);
+        attempt.is_first = number == 0;
+        attempt.may_go_on = may_go_on;
+    }
+
+    fn last_result(&self) -> Option<Arc<StepResult>> {
+        Both::attempt(self).last.clone()
+    }
 }
 
 impl Report for Both {
     fn report(&self, job: usize, what: Reported<'_>) {
+        if self.passes_over(job, &what) {
+            return;
+        }
         match &what {
             Reported::Started
             | Reported::Workspace

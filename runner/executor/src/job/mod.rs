@@ -4,6 +4,7 @@
 //! jobs go through the engine's step loop, as do `legacy` ones, which would call `src`; `containers` runs all others to the letter. What
 //! they have in common: a `place` on disk, `files`, the repository and what is told of it (`setup`).
 
+mod again;
 mod check;
 mod command;
 mod containers;
@@ -33,6 +34,7 @@ use capstan_engine::run::{Report, Runner};
 use capstan_engine::sandbox::{BindMount, Limits, User};
 use capstan_protocol::{DockerAuthConfig, Job};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use self::check::{Checked, Variables};
 pub use self::ending::Ending;
@@ -127,36 +129,52 @@ async fn run_until<S: Engines>(
             return Ending::Errored(message);
         }
     };
-    let place = match Place::make(&context.workspaces, job) {
+    let no_place = |error| Ending::Errored(format!("making the job's workspace: {error}"));
+    let mut place = match Place::make(&context.workspaces, job) {
         Ok(place) => place,
-        Err(error) => return Ending::Errored(format!("making the job's workspace: {error}")),
+        Err(error) => return no_place(error),
     };
-    let pulls = Pulls::default();
-    let engine = context.engines.of_job(Needs {
-        directory: place.data().join(native::WORKSPACE_FILES),
-        scratch: place.scratch(),
-        auths: match job.docker_auth_config.auths.is_empty() {
-            true => &context.settings.docker_auth,
-            false => &job.docker_auth_config,
-        },
-        progress: pulls.progress(),
-    });
-    let (ending, engine) = match engine {
-        Ok(engine) => {
-            let engine = Arc::new(engine);
-            let task = Running {
-                job,
-                checked: &checked,
-                context,
-                place: &place,
-                engine: &engine,
-                log,
-                pulls: &pulls,
-                stop,
-            };
-            (task.run().await, Some(engine))
+    let mut pauses = again::PAUSES.iter();
+    let (ending, engine) = loop {
+        let pulls = Pulls::default();
+        let engine = context.engines.of_job(Needs {
+            directory: place.data().join(native::WORKSPACE_FILES),
+            scratch: place.scratch(),
+            auths: match job.docker_auth_config.auths.is_empty() {
+                true => &context.settings.docker_auth,
+                false => &job.docker_auth_config,
+            },
+            progress: pulls.progress(),
+        });
+        let engine = match engine {
+            Ok(engine) => Arc::new(engine),
+            Err(fault) => break (ending::of_fault(&fault), None),
+        };
+        let task = Running {
+            job,
+            checked: &checked,
+            context,
+            place: &place,
+            engine: &engine,
+            log,
+            pulls: &pulls,
+            stop,
+            may_begin_anew: pauses.len() > 0,
+        };
+        match (task.run().await, pauses.next()) {
+            (Attempt::Lost, Some(pause)) => task.pause(*pause).await,
+            (Attempt::Ended(ending), _) => break (ending, Some(engine)),
+            (Attempt::Lost, None) => {
+                let message = "the container engine was lost several times".to_owned();
+                break (Ending::Errored(message), Some(engine));
+            }
         }
-        Err(fault) => (ending::of_fault(&fault), None),
+        if stop.is_cancelled() {
+            break (ending::cancelled(), Some(engine));
+        }
+        if let Err(error) = place.begin_anew() {
+            break (no_place(error), Some(engine));
+        }
     };
     let keep = context.settings.keep_workspaces;
     place.put_away(engine.as_deref(), keep, log).await;
@@ -173,16 +191,35 @@ struct Running<'a, S: Engines> {
     log: &'a Arc<ExecutionLog>,
     pulls: &'a Pulls,
     stop: &'a CancellationToken,
+    /// Whether the job may begin anew when the machine fails it.
+    may_begin_anew: bool,
+}
+
+/// What came of running a job once.
+enum Attempt {
+    Ended(Ending),
+    /// The machine has failed it, and it may begin anew.
+    Lost,
 }
 
 impl<S: Engines> Running<'_, S> {
-    async fn run(&self) -> Ending {
-        match native::Plan::of(self.job, self.checked) {
+    async fn run(&self) -> Attempt {
+        Attempt::Ended(match native::Plan::of(self.job, self.checked) {
             // They are large.
             Some(Ok(plan)) => Box::pin(native::run(self, plan)).await,
             Some(Err(error)) => Ending::Errored(format!("reading the job: {error}")),
             None if legacy::is_one(self.job) => Box::pin(legacy::run(self)).await,
-            None => Box::pin(containers::run(self)).await,
+            None => return Box::pin(containers::run(self)).await,
+        })
+    }
+
+    /// Waits before the job goes on, or until it is stopped.
+    async fn pause(&self, pause: Duration) {
+        let job = self.job.id();
+        tracing::warn!(job, "the machine failed; the job goes on in {pause:?}");
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 
@@ -190,10 +227,11 @@ impl<S: Engines> Running<'_, S> {
     async fn write_files(&self) -> Result<Vec<files::Written>, Ending> {
         let root = self.place.data();
         let write = files::write_all(&root, self.job, &self.checked.files, &self.context.client);
+        let span = tracing::info_span!("files", files.count = self.job.files.len());
         let written = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(ending::cancelled()),
-            written = write => written,
+            written = write.instrument(span) => written,
         };
         written.map_err(|error| {
             let message = error.to_string();

@@ -4,8 +4,11 @@
 //! workspace-<id>-<random>/   mode 0700
 //!   data/                    the files of the payload; what plain steps see as /data
 //!   tasks/                   workspaces of the engine
+//!   scratch/                 what the engine lays out for components
 //!   logs/                    the engine's own logs; the server has all of it
 //! ```
+//!
+//! When the job begins anew it gets another `data-1/`, and so on: what is in the first may belong to root.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +24,8 @@ use crate::log::ExecutionLog;
 /// Where a job works.
 pub(super) struct Place {
     root: PathBuf,
+    /// How often the job has begun anew.
+    beginnings: usize,
     /// The last image that ran: files it left behind may need its root to be put away.
     image: Mutex<Option<Image>>,
 }
@@ -35,22 +40,40 @@ impl Place {
             .keep();
         let place = Self {
             root,
+            beginnings: 0,
             image: Mutex::default(),
         };
-        for directory in [place.data(), place.tasks(), place.scratch()] {
-            fs_err::create_dir(directory)?;
-        }
-        let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        fs_err::set_permissions(place.data(), open_to_all)?;
+        place.make_directories()?;
         Ok(place)
     }
 
+    /// From now on everything is elsewhere, and empty. What was there is put away with the rest.
+    pub(super) fn begin_anew(&mut self) -> io::Result<()> {
+        self.beginnings += 1;
+        self.make_directories()
+    }
+
+    fn make_directories(&self) -> io::Result<()> {
+        for directory in [self.data(), self.tasks(), self.scratch()] {
+            fs_err::create_dir(directory)?;
+        }
+        let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs_err::set_permissions(self.data(), open_to_all)
+    }
+
+    fn directory(&self, name: &str, beginning: usize) -> PathBuf {
+        match beginning {
+            0 => self.root.join(name),
+            n => self.root.join(format!("{name}-{n}")),
+        }
+    }
+
     pub(super) fn data(&self) -> PathBuf {
-        self.root.join("data")
+        self.directory("data", self.beginnings)
     }
 
     pub(super) fn tasks(&self) -> PathBuf {
-        self.root.join("tasks")
+        self.directory("tasks", self.beginnings)
     }
 
     pub(super) fn logs(&self) -> PathBuf {
@@ -59,14 +82,15 @@ impl Place {
 
     /// For what the engine lays out for components.
     pub(super) fn scratch(&self) -> PathBuf {
-        self.root.join("scratch")
+        self.directory("scratch", self.beginnings)
     }
 
     /// Where the container engine sees the data.
     pub(super) fn seen_by_engine(&self, host_mount_path: Option<&Path>) -> String {
         let data = self.data();
+        let below = data.strip_prefix(&self.root).unwrap_or(&data);
         let seen = match (host_mount_path, self.root.file_name()) {
-            (Some(host), Some(name)) => host.join(name).join("data"),
+            (Some(host), Some(name)) => host.join(name).join(below),
             _ => data,
         };
         seen.display().to_string()
@@ -118,7 +142,12 @@ impl Place {
             return Ok(());
         }
         if let (Some(engine), Some(image)) = (engine, &image) {
-            engine.reclaim(image, &self.data()).await?;
+            for beginning in 0..=self.beginnings {
+                let data = self.directory("data", beginning);
+                if data.exists() {
+                    engine.reclaim(image, &data).await?;
+                }
+            }
         }
         match remove().await? {
             Tidied::Done => Ok(()),

@@ -18,8 +18,9 @@ use super::paths::Below;
 use super::{Ending, Engines, Running, ending, files};
 use crate::log::Entry;
 
-/// Most bytes of one request, as the client of the original has it.
-const PART: u64 = 100_000_000;
+/// Most bytes of one request, as the client of the original has it; in its flag a number stands for so many times [`MEGABYTE`].
+const PART: u64 = 100 * MEGABYTE;
+const MEGABYTE: u64 = 1_000_000;
 
 /// How often a request is made again, and the wait before that.
 const TRIES: usize = 5;
@@ -70,6 +71,8 @@ pub(super) struct Upload {
     query: Vec<(&'static str, String)>,
     indexer: Option<String>,
     indexer_version: Option<String>,
+    /// Most bytes of one request.
+    part: u64,
     /// `SRC_HEADER_*`, by header.
     headers: Vec<(String, String)>,
 }
@@ -115,6 +118,13 @@ impl Upload {
             ("root", get("root").unwrap_or_default()),
         ];
         query.extend(get("associated-index-id").map(|id| ("associatedIndexId", id)));
+        let part = match get("max-payload-size") {
+            None => PART,
+            Some(text) => match text.parse::<u64>().ok()?.checked_mul(MEGABYTE)? {
+                0 => return None,
+                part => part,
+            },
+        };
         let headers = surroundings.environment.iter().filter_map(|(name, value)| {
             let header = name.strip_prefix("SRC_HEADER_")?;
             Some((header.replace('_', "-").to_ascii_lowercase(), value.clone()))
@@ -126,6 +136,7 @@ impl Upload {
             query,
             indexer: get("indexer"),
             indexer_version: get("indexerVersion").or_else(|| get("indexer-version")),
+            part,
             headers: headers.collect(),
         })
     }
@@ -162,6 +173,7 @@ impl Upload {
         Ok(())
     }
 
+    #[tracing::instrument(name = "upload", skip_all, fields(upload.file = %self.file))]
     async fn upload<S: Engines>(
         &self,
         running: &Running<'_, S>,
@@ -193,14 +205,15 @@ impl Upload {
         let request = Requests {
             http: client.http(),
             headers: self.headers(client.secret().reveal(), index.is_scip)?,
+            part: self.part,
             entry,
         };
-        if index.compressed <= PART {
+        if index.compressed <= self.part {
             let whole = (&index, 0);
             let answer = request.post(&url, Some(index.bytes), Some(whole)).await?;
             return id_of(&answer);
         }
-        let parts = index.compressed.div_ceil(PART);
+        let parts = index.compressed.div_ceil(self.part);
         let with = |pairs: &[(&str, String)]| {
             let mut url = url.clone();
             url.query_pairs_mut().extend_pairs(pairs);
@@ -212,7 +225,7 @@ impl Upload {
         for part in 0..parts {
             let url = with(&[text("uploadId", &id), ("index", part.to_string())]);
             request
-                .post(&url, None, Some((&index, part * PART)))
+                .post(&url, None, Some((&index, part * self.part)))
                 .await?;
         }
         let end = with(&[text("uploadId", &id), text("done", "true")]);
@@ -254,6 +267,8 @@ fn id_of(answer: &[u8]) -> Result<String, String> {
 struct Requests<'a> {
     http: &'a reqwest::Client,
     headers: HeaderMap,
+    /// Most bytes of one request.
+    part: u64,
     entry: &'a Entry,
 }
 
@@ -279,7 +294,7 @@ impl Requests<'_> {
                 Some((index, from)) => {
                     let failed =
                         |error: io::Error| format!("reading the compressed index: {error}");
-                    let (body, length) = index.part(from).map_err(failed)?;
+                    let (body, length) = index.part(from, self.part).map_err(failed)?;
                     request.header("content-length", length).body(body)
                 }
                 None => request.body(Vec::new()),
@@ -367,10 +382,10 @@ impl Index {
         })
     }
 
-    /// The part that begins at this byte, as a body, and its length.
-    fn part(&self, from: u64) -> io::Result<(reqwest::Body, u64)> {
+    /// The part that begins at this byte and has at most `most` of them, as a body, and its length.
+    fn part(&self, from: u64, most: u64) -> io::Result<(reqwest::Body, u64)> {
         use std::os::unix::fs::FileExt as _;
-        let length = PART.min(self.compressed - from);
+        let length = most.min(self.compressed - from);
         let file = self.file.try_clone()?;
         let pieces = futures_util::stream::try_unfold(0, move |at| {
             let file = file.try_clone();

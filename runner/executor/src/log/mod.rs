@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use capstan_core::gojson;
 use capstan_engine::sandbox::Stream;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 pub use self::redact::{Redaction, TooLarge};
 pub use self::shipping::Sink;
@@ -42,7 +43,8 @@ impl ExecutionLog {
     pub fn new(sink: Arc<dyn Sink>, redaction: Redaction, metrics: Metrics) -> Self {
         let common = Arc::<Common>::default();
         let (commands, received) = mpsc::unbounded_channel();
-        tokio::spawn(Shipping::new(sink, Arc::clone(&common)).run(received));
+        let shipping = Shipping::new(sink, Arc::clone(&common)).run(received);
+        tokio::spawn(shipping.in_current_span());
         Self {
             redaction,
             metrics,
@@ -139,6 +141,12 @@ impl Entry {
     pub fn event(&self, json: &str) {
         let json = event::redact(json, &self.redaction);
         self.write(|draft, _| draft.event(&json));
+    }
+
+    /// An event that holds what a command printed: as [`Entry::event`], within the limits that output has.
+    pub fn output_event(&self, json: &str) {
+        let json = event::redact(json, &self.redaction);
+        self.write(|draft, is_full| draft.line(Stream::Stdout, &json, is_full));
     }
 
     /// The command has ended.

@@ -1,7 +1,8 @@
 //! The task that brings a job's entries to the server.
 //!
-//! Entries are added in the order in which they were begun. Every second, one that has grown is sent again as a whole; the larger it is, the
-//! less often. While the server cannot be reached the task waits and tries again; it gives up some time after the job has ended.
+//! Entries are added in the order in which they were begun, one that ends at once with its end: one call is less than two. Every second, one that
+//! has grown is sent again as a whole; the larger it is, the less often. While the server cannot be reached the task waits and tries again; it
+//! gives up some time after the job has ended.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,9 @@ use crate::client::{Cause, ClientError};
 
 /// How often entries are looked at.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long an entry that was just begun waits for its end before it is added.
+const BRIEF: Duration = Duration::from_millis(100);
 
 /// So many bytes of an entry may be sent in a second.
 const BYTES_A_SECOND: usize = 2 << 20;
@@ -75,7 +79,7 @@ struct Cargo {
     number: Option<i64>,
     /// Bytes of text that the server has.
     sent: usize,
-    /// No update before.
+    /// Not added or updated before, unless it has ended.
     due: Instant,
     is_done: bool,
 }
@@ -98,7 +102,7 @@ impl Shipping {
         loop {
             let command = tokio::select! {
                 command = commands.recv(), if !is_ending => Some(command),
-                () = tokio::time::sleep(TICK), if !self.entries.is_empty() => None,
+                () = tokio::time::sleep(self.pause()), if !self.entries.is_empty() => None,
                 else => None,
             };
             let mut next = command;
@@ -119,7 +123,7 @@ impl Shipping {
                 }
                 next = commands.try_recv().ok().map(Some);
             }
-            self.round().await;
+            self.round(is_ending || !flushes.is_empty()).await;
             if flushes.is_empty() && !is_ending {
                 continue;
             }
@@ -148,15 +152,26 @@ impl Shipping {
         }
     }
 
-    /// Brings everything that is due to the server, as far as it takes it.
-    async fn round(&mut self) {
+    /// The wait before the entries are looked at again.
+    fn pause(&self) -> Duration {
+        // The entries after one that is not added yet wait for it.
+        let next = self.entries.iter().find(|cargo| cargo.number.is_none());
+        let now = Instant::now();
+        match next {
+            Some(cargo) if now < cargo.due => (cargo.due - now).min(TICK),
+            _ => TICK,
+        }
+    }
+
+    /// Brings everything that is due to the server, as far as it takes it. `all`: what was just begun, too.
+    async fn round(&mut self, all: bool) {
         for index in 0..self.entries.len() {
             if self.common.is_abandoned.load(Ordering::Relaxed) {
                 self.entries.clear();
                 break;
             }
             if self.entries[index].number.is_none() {
-                if !self.add(index).await {
+                if !self.entries[index].may_be_added(all) || !self.add(index).await {
                     // The entries after it must not come before it.
                     break;
                 }
@@ -235,9 +250,13 @@ impl Cargo {
             draft,
             number: None,
             sent: 0,
-            due: Instant::now(),
+            due: Instant::now() + BRIEF,
             is_done: false,
         }
+    }
+
+    fn may_be_added(&self, all: bool) -> bool {
+        all || Instant::now() >= self.due || self.draft(|draft| draft.is_closed())
     }
 
     fn draft<T>(&self, with: impl FnOnce(&mut Draft) -> T) -> T {

@@ -157,6 +157,26 @@ async fn an_entry_that_ends_at_once_is_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_waits_for_its_end_but_not_for_long() {
+    let (server, log) = log();
+    let millis = |millis| tokio::time::sleep(Duration::from_millis(millis));
+    let brief = log.begin("brief", None);
+    millis(50).await;
+    brief.close(0);
+    millis(1).await;
+    assert_eq!(server.calls(), ["add brief"]);
+    let long = log.begin("long", None);
+    log.begin("after it", None).close(0);
+    millis(50).await;
+    assert_eq!(server.calls(), Vec::<String>::new());
+    millis(100).await;
+    assert_eq!(server.calls(), ["add long", "add after it"]);
+    long.close(0);
+    log.flush().await.unwrap();
+    assert_eq!(server.calls(), ["update long 0"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn large_entries_are_sent_less_often() {
     let (server, log) = log();
     let entry = log.begin("step", None);

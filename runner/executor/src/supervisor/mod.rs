@@ -14,10 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capstan_protocol::{Job, Mark, Outcome};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 pub use self::marks::MarkStore;
 pub use self::queue::{Queue, Server};
@@ -25,7 +27,7 @@ pub use self::status::{Phase, Status};
 
 use self::outcome::outcome;
 use self::running::{Run, Running, Why};
-use crate::client::DequeueError;
+use crate::client::{Cause, ClientError, DequeueError};
 use crate::job::Ending;
 use crate::log::{ExecutionLog, Redaction};
 use crate::metrics::Metrics;
@@ -96,6 +98,8 @@ pub struct Supervisor<Q, W> {
     running: Running,
     shutdown: Shutdown,
     jobs: TaskTracker,
+    /// A job has ended: there may be another right away.
+    ended: Notify,
 }
 
 /// A job that runs, for those who look.
@@ -134,6 +138,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
             running: Running::default(),
             shutdown,
             jobs: TaskTracker::new(),
+            ended: Notify::new(),
         })
     }
 
@@ -231,7 +236,11 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
                 }
                 Some(Err(error)) => {
                     if failures == 0 {
-                        tracing::warn!(%error, "no job could be asked for");
+                        let error = match error {
+                            DequeueError::Call(error) => explained(&error),
+                            DequeueError::Job(error) => error.to_string(),
+                        };
+                        tracing::warn!(error, "no job could be asked for");
                     }
                     failures = (failures + 1).min(16);
                     let slower = self.settings.poll.saturating_mul(1 << (failures - 1));
@@ -241,6 +250,8 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
             drop(slot);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                // Whoever waited for that job may have sent the next.
+                () = self.ended.notified(), if failures == 0 => {}
                 () = self.shutdown.drain.cancelled() => return,
             }
         }
@@ -268,12 +279,23 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
         self.metrics.busy(self.running.count());
         tracing::info!(job = %run.key, repository = run.repository, "job started");
         let supervisor = Arc::clone(self);
-        self.jobs.spawn(async move {
+        let span = tracing::info_span!(
+            "job",
+            job.id = run.key.id,
+            job.queue = run.key.queue,
+            job.repository = run.repository,
+            job.outcome = Empty,
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+        );
+        let seen_through = async move {
             supervisor.see_through(&run, job).await;
             supervisor.running.remove(&run);
             supervisor.metrics.busy(supervisor.running.count());
             drop(slot);
-        });
+            supervisor.ended.notify_one();
+        };
+        self.jobs.spawn(seen_through.instrument(span));
     }
 
     /// A job that cannot be read, but whose server can be told so.
@@ -295,6 +317,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
             supervisor.deliver(&run, &job, outcome).await;
             supervisor.running.remove(&run);
             drop(slot);
+            supervisor.ended.notify_one();
         });
     }
 
@@ -331,6 +354,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
         let outcome = outcome(ending, run.why(), flushed);
         self.metrics
             .job(begun.elapsed(), outcome != Some(Outcome::Complete));
+        trace(outcome.as_ref());
         match outcome {
             None => tracing::warn!(job = %run.key, why = ?run.why(), "job given up"),
             Some(outcome) => {
@@ -351,7 +375,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
         let work = Arc::clone(&self.work).run(job, log, run.cancel.clone());
         // A task of its own; its panics are caught.
         let mut task = tokio::task::JoinSet::new();
-        task.spawn(work);
+        task.spawn(work.in_current_span());
         let late = async {
             run.cancel.cancelled().await;
             tokio::time::sleep(CLEANUP).await;
@@ -478,11 +502,36 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
                 // Jobs go on: the server, or the way to it, may be back soon.
                 Err(error) if failures.is_multiple_of(12) => {
                     failures += 1;
-                    tracing::warn!(%error, "a heartbeat failed");
+                    let error = explained(&error);
+                    tracing::warn!(error, "a heartbeat failed");
                 }
                 Err(_) => failures += 1,
             }
         }
+    }
+}
+
+/// Notes in the job's span how it ended.
+fn trace(outcome: Option<&Outcome>) {
+    let (ending, failure) = match outcome {
+        None => ("given up", None),
+        Some(Outcome::Complete) => ("complete", None),
+        Some(Outcome::Errored(reason)) => ("errored", Some(reason)),
+        Some(Outcome::Failed(reason)) => ("failed", Some(reason)),
+    };
+    let span = tracing::Span::current();
+    span.record("job.outcome", ending);
+    if let Some(reason) = failure {
+        span.record("otel.status_code", "ERROR");
+        span.record("otel.status_description", reason.as_str());
+    }
+}
+
+/// With what to look at, unless the server is there and has trouble of its own: it says which.
+fn explained(error: &ClientError) -> String {
+    match error.cause {
+        Cause::Status(_) => error.to_string(),
+        _ => error.explained(),
     }
 }
 

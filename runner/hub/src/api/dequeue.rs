@@ -58,10 +58,14 @@ async fn worker(hub: &Shared, request: Request) -> Result<DequeueRequest, Refusa
     }
     match version::reads_second_form(&request.version) {
         Some(true) => Ok(request),
-        Some(false) => Err(Refusal::Internal(format!(
-            "executors of version {:?} are too old for this hub: at least 4.3.0 is needed",
-            request.version
-        ))),
+        // Sourcegraph would send jobs in their first form; with 500 old executors would ask twenty times each time.
+        Some(false) => Err(Refusal::status(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "executors of version {:?} are too old for this hub: at least 4.3.0 is needed",
+                request.version
+            ),
+        )),
         None => Err(Refusal::Internal(format!(
             "the version {:?} cannot be read",
             request.version

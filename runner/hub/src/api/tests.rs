@@ -166,8 +166,10 @@ async fn what_is_wrong_with_a_dequeue_is_told() {
         (
             "batches/dequeue",
             json!({"executorName": "x", "version": "4.2.0"}),
-            error(
-                "executors of version \"4.2.0\" are too old for this hub: at least 4.3.0 is needed",
+            (
+                400,
+                "executors of version \"4.2.0\" are too old for this hub: at least 4.3.0 is needed\n"
+                    .to_owned(),
             ),
         ),
         (
@@ -426,7 +428,7 @@ async fn log_entries_are_added_and_replaced() {
         text.extend_from_slice(bytes);
         true
     };
-    world.client().log_text(job.id, 2, keep).await.unwrap();
+    world.client().log_text(job.id, 2, 0, keep).await.unwrap();
     assert_eq!(text, b"stdout: a\n");
 
     // Under another name, and after the end.

@@ -1,7 +1,7 @@
 //! What is known of a job before it runs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use capstan_core::cache_key::cache_key;
 use capstan_core::environment::resolve_environment;
@@ -9,6 +9,8 @@ use capstan_core::mounts::MountedFile;
 use capstan_core::result::StepResult;
 use capstan_core::task::Task;
 use capstan_core::template::{StaticCondition, StaticVars, condition};
+use capstan_core::wasm_step::{Place, Reference};
+use capstan_engine::run::certain_containers;
 
 use super::Ingredients;
 use crate::store::{StoreError, step_result};
@@ -59,8 +61,9 @@ pub(super) fn look_up(
         .map(|step| resolve_environment(&step.env, &outer))
         .collect();
     let mounts = mounted(ingredients);
-    for step in (0..task.steps.len()).rev() {
-        let key = cache_key(task, step, &environments, &mounts, &BTreeMap::new());
+    let (components, steps) = components(ingredients);
+    for step in (0..steps).rev() {
+        let key = cache_key(task, step, &environments, &mounts, &components);
         let key = key.map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let Some(value) = step_result(store, &key)? else {
             continue;
@@ -74,6 +77,41 @@ pub(super) fn look_up(
         }
     }
     Ok(None)
+}
+
+/// The digests of the components of steps, and how many steps there are before one whose component the hub has not seen: only executors look into
+/// registries.
+fn components(ingredients: &Ingredients) -> (BTreeMap<usize, String>, usize) {
+    let (names, steps) = certain_containers(&ingredients.task);
+    let mut digests = BTreeMap::new();
+    for (step, name) in names {
+        let Some(reference) = Reference::parse(&name) else {
+            continue;
+        };
+        let digest = reference.ok().and_then(|reference| match reference.place {
+            Place::File(path) => digest_of(ingredients, &path),
+            Place::Address(_) => reference.digest,
+            Place::Registry(_) => None,
+        });
+        match digest {
+            Some(digest) => drop(digests.insert(step, digest)),
+            None => return (digests, step),
+        }
+    }
+    (digests, steps)
+}
+
+/// The digest of a file that was sent along.
+fn digest_of(ingredients: &Ingredients, path: &Path) -> Option<String> {
+    let wanted: std::path::PathBuf = path
+        .components()
+        .filter(|component| *component != Component::CurDir)
+        .collect();
+    let file = ingredients
+        .files
+        .iter()
+        .find(|file| Path::new(&file.path) == wanted)?;
+    Some(file.digest.clone())
 }
 
 /// The mounted files of all steps, as a walk through their directory would find them.

@@ -86,5 +86,5 @@ pub(super) async fn text(
     State(hub): State<Arc<Shared>>,
     Path((job, number)): Path<(i64, i64)>,
 ) -> Result<Response, Refusal> {
-    log_body(&hub, job, number).await
+    log_body(&hub, job, number, 0).await
 }

@@ -178,20 +178,29 @@ pub(super) async fn log(
     Ok(Json(entries.into_iter().map(entry).collect()))
 }
 
+#[derive(Deserialize)]
+pub(super) struct From {
+    /// Bytes that are left out.
+    #[serde(default)]
+    from: u32,
+}
+
 pub(super) async fn log_text(
     State(hub): Hub,
     Path((job, number)): Path<(i64, i64)>,
+    Query(From { from }): Query<From>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     authorize(&hub, &headers)?;
-    log_body(&hub, job, number).await
+    log_body(&hub, job, number, from).await
 }
 
-/// What an entry says, as plain text, streamed: it may be large.
+/// What an entry says from the byte `from` on, as plain text, streamed: it may be large.
 pub(crate) async fn log_body(
     hub: &Arc<Shared>,
     job: i64,
     number: i64,
+    from: u32,
 ) -> Result<Response, Refusal> {
     let found = hub.store.read(move |connection| {
         let entries = store::entries(connection, job)?;
@@ -201,7 +210,7 @@ pub(crate) async fn log_body(
     let (sender, mut receiver) = mpsc::channel::<Result<Bytes, StoreError>>(2);
     let store = hub.store.clone();
     hub.background.spawn(async move {
-        let mut from = 0;
+        let mut from = i64::from(from);
         // Piece by piece, so that a slow reader does not hold up the store.
         loop {
             let piece = store.read(move |connection| store::read_piece(connection, entry.id, from));

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use capstan_core::source::Diagnostics;
 use capstan_core::spec::{self, EnvVar, Step};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::authorize;
 use super::look::not_found;
@@ -23,7 +24,7 @@ use crate::submit;
 /// Largest submission, without its files.
 const SUBMISSION_LIMIT: usize = 16 << 20;
 
-/// Largest file that a step mounts, as in Sourcegraph.
+/// Largest file that a step mounts or runs in, as in Sourcegraph.
 const FILE_LIMIT: usize = 10 << 20;
 
 /// Most files of a submission.
@@ -128,6 +129,7 @@ pub(super) async fn file(
         path: facts.path,
         size: content.len() as u64,
         modified_at,
+        digest: digest(&content),
     };
     let kept = hub.store.write(move |store| {
         let execution = store::execution(store, id)?;
@@ -146,6 +148,13 @@ pub(super) async fn file(
     });
     kept.await??;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// As components are named by it.
+fn digest(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
 }
 
 /// Starts a submission whose files are there. Doing it twice does nothing more.

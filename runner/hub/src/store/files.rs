@@ -13,6 +13,8 @@ pub(crate) struct StoredFile {
     pub(crate) path: String,
     pub(crate) size: u64,
     pub(crate) modified_at: jiff::Timestamp,
+    /// `sha256:...` of its bytes.
+    pub(crate) digest: String,
 }
 
 /// Keeps a file of an execution; one of the same path takes the place of the other.
@@ -23,13 +25,14 @@ pub(crate) fn insert_file(
     content: &[u8],
 ) -> Result<(), StoreError> {
     store.execute(
-        "INSERT OR REPLACE INTO files (execution, key, path, size, modified_at, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR REPLACE INTO files (execution, key, path, size, modified_at, digest, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             execution,
             file.key,
             file.path,
             i64::try_from(file.size).unwrap_or(i64::MAX),
             file.modified_at.to_string(),
+            file.digest,
             content
         ],
     )?;
@@ -39,7 +42,7 @@ pub(crate) fn insert_file(
 /// The files of an execution, by path.
 pub(crate) fn files(store: &Connection, execution: i64) -> Result<Vec<StoredFile>, StoreError> {
     let mut statement = store.prepare_cached(
-        "SELECT key, path, size, modified_at FROM files WHERE execution = ?1 ORDER BY path",
+        "SELECT key, path, size, modified_at, digest FROM files WHERE execution = ?1 ORDER BY path",
     )?;
     let mut rows = statement.query([execution])?;
     let mut found = Vec::new();
@@ -52,6 +55,7 @@ pub(crate) fn files(store: &Connection, execution: i64) -> Result<Vec<StoredFile
             modified_at: modified
                 .parse()
                 .map_err(|_| StoreError::Corrupt(format!("the time {modified:?}")))?,
+            digest: row.get(4)?,
         });
     }
     Ok(found)

@@ -49,6 +49,7 @@ CREATE TABLE files (
     path TEXT NOT NULL,
     size INTEGER NOT NULL,
     modified_at TEXT NOT NULL,
+    digest TEXT NOT NULL,
     content BLOB NOT NULL,
     UNIQUE (execution, path),
     UNIQUE (execution, key)

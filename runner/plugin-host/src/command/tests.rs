@@ -220,6 +220,26 @@ async fn it_works_in_its_directories() {
     );
 }
 
+#[rstest]
+#[case("read old look old list . print 10", false)]
+#[case("look gone read gone", false)]
+#[case("write new 1", true)]
+#[case("append old x", true)]
+#[case("resize old 0", true)]
+#[case("seek old 5", true)]
+#[case("make new", true)]
+#[case("symlink old new", true)]
+#[case("rename old new", true)]
+#[case("remove old", true)]
+#[case("touch old", true)]
+#[tokio::test]
+async fn whether_it_may_have_written_is_known(#[case] arguments: &str, #[case] written: bool) {
+    let workspace = tempfile::tempdir().unwrap();
+    fs::write(workspace.path().join("old"), "text").unwrap();
+    let ran = run(command_in(&workspace, arguments)).await;
+    assert_eq!((ran.exit.code, ran.exit.has_written), (0, written));
+}
+
 #[tokio::test]
 async fn its_current_directory_may_be_further_down() {
     let workspace = tempfile::tempdir().unwrap();

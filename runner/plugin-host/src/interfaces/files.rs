@@ -11,6 +11,7 @@ impl Host for State {
         executable: bool,
     ) -> wasmtime::Result<Result<(), Error>> {
         let (_, files) = self.file_system();
+        files.is_written = true;
         let result = files.set_executable(&path, executable);
         Ok(result.map_err(|error| Error {
             code: "io".to_owned(),

@@ -3,7 +3,6 @@
 use capstan_engine::fault::Fault;
 use capstan_executor::client::{Cause, Client};
 
-use super::register::explained;
 use crate::config::{Config, Environment};
 use crate::failure::Failed;
 use crate::{tools, workplace};
@@ -23,8 +22,8 @@ pub(super) async fn all(
     problems.extend(git.err().map(text));
     problems.extend(engine.err().map(text));
     problems.extend(server.err().map(|error| match error.cause {
-        Cause::Refused => format!("failed to authorize with frontend: {}", explained(&error)),
-        _ => format!("failed to reach the frontend: {}", explained(&error)),
+        Cause::Refused => format!("failed to authorize with frontend: {}", error.explained()),
+        _ => format!("failed to reach the frontend: {}", error.explained()),
     }));
     match problems.as_slice() {
         [] => Ok(()),

@@ -36,7 +36,7 @@ pub(super) async fn run(
     let marks = config.state_dir.join("executor/marks");
     // Everything that the container engine has to see lies below it.
     if let Some(workspaces) = &executor.workspaces {
-        config.state_dir = directory.join(workspaces).join("capstan");
+        config.state_dir = directory.join(workspaces).join(station::BELOW_WORKSPACES);
     }
     let metrics = Metrics::new(executor.queues.names());
     let client = client(&executor, metrics.clone())?;

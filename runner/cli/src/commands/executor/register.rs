@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use capstan_executor::client::{Cause, Client, ClientError};
+use capstan_executor::client::{Cause, Client};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ pub(super) async fn register(client: &Client, stop: &CancellationToken) -> bool 
         let Err(error) = answer else {
             return true;
         };
-        let message = explained(&error);
+        let message = error.explained();
         let is_quiet = error.cause == Cause::NotThere && begun.elapsed() < QUIET;
         let is_told = told
             .as_ref()
@@ -43,23 +43,4 @@ pub(super) async fn register(client: &Client, stop: &CancellationToken) -> bool 
             () = stop.cancelled() => return false,
         }
     }
-}
-
-/// An error of the server, with what to look at.
-pub(super) fn explained(error: &ClientError) -> String {
-    let advice = match error.cause {
-        Cause::Refused => {
-            "is EXECUTOR_FRONTEND_PASSWORD the value of executors.accessToken in the site configuration?"
-        }
-        Cause::Status(404) => {
-            "is EXECUTOR_FRONTEND_URL the address of a Sourcegraph instance or a hub?"
-        }
-        Cause::Status(500) => "is executors.accessToken set in the site configuration?",
-        Cause::Status(300..=399) => "set EXECUTOR_FRONTEND_URL to the address it sends to",
-        Cause::NotThere | Cause::NoAnswer => {
-            "check EXECUTOR_FRONTEND_URL, the network and the proxy (HTTPS_PROXY, NO_PROXY)"
-        }
-        Cause::Lost | Cause::Status(_) | Cause::Rubbish => return error.to_string(),
-    };
-    format!("{error}; {advice}")
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capstan_core::plugin::Hook;
-use capstan_engine::docker::Owner;
+use capstan_engine::docker::{self, Owner, SeenAt};
+use capstan_engine::repository::RemoteCache;
 use capstan_engine::state::{Run, State};
 use capstan_engine::workspace::Tidied;
 use capstan_executor::client::{Client, VERSION};
@@ -27,6 +28,9 @@ const REMOVAL: Duration = Duration::from_secs(60);
 /// How long the container engine is waited for at the start.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The directory below the one that `TMPDIR` names.
+pub(super) const BELOW_WORKSPACES: &str = "capstan";
+
 /// What jobs need.
 pub(super) struct Station {
     pub(super) state: State,
@@ -45,7 +49,11 @@ impl Station {
         environment: &Environment,
         client: Arc<Client>,
     ) -> Result<Self, Failed> {
-        let tools = Tools::open(config, environment).await?;
+        let mut tools = Tools::open(config, environment).await?;
+        if executor.workspaces.is_some() {
+            // Containers borrow objects from it, so the engine has to see it, too.
+            tools.remotes = RemoteCache::new(&config.state_dir);
+        }
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
         let scratch = run.directory().join("containers");
@@ -59,7 +67,15 @@ impl Station {
         }
         let host = engines::open_host(config);
         let plugins = plugins::load_quietly(config, environment, &host).await?;
-        let docker = engines::environment_of(config, environment);
+        let seen_at = executor.host_mount_path.as_ref().map(|there| SeenAt {
+            here: config.state_dir.clone(),
+            there: there.join(BELOW_WORKSPACES),
+        });
+        let docker = docker::Environment {
+            seen_at: seen_at.clone(),
+            mirrors: executor.mirrors.clone(),
+            ..engines::environment_of(config, environment)
+        };
         let resolver = engines::resolver(config, &docker, &config.lock_path())?;
         let owner = Owner {
             run: run.id().to_owned(),
@@ -89,7 +105,7 @@ impl Station {
             memory: executor.memory,
             host_gateway: executor.host_gateway,
             docker_auth: executor.docker_auth.clone(),
-            host_mount_path: None,
+            host_mount_path: seen_at.map(|seen_at| seen_at.of(&workspaces).into_owned()),
             mounts: executor
                 .mounts
                 .iter()

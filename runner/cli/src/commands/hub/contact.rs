@@ -1,5 +1,7 @@
 //! Getting in touch with a hub.
 
+use std::time::{Duration, Instant};
+
 use capstan_hub::{Client, ClientError};
 
 use super::tokens::{self, PEOPLE};
@@ -10,13 +12,15 @@ use crate::failure::Failed;
 /// Where a hub of this machine is.
 const HERE: &str = "http://127.0.0.1:7080";
 
+/// How long a hub that is starting is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The wait between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The hub that is meant, asked by who is meant.
 pub(super) fn client(contact: &Contact, environment: &Environment) -> Result<Client, Failed> {
-    let url = contact
-        .hub
-        .as_deref()
-        .or_else(|| environment.get("CAPSTAN_HUB_URL"))
-        .unwrap_or(HERE);
+    let url = url(contact, environment);
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(Failed::usage(format!(
             "{url:?} is no URL of a hub: it begins with http:// or https://"
@@ -32,6 +36,37 @@ pub(super) fn client(contact: &Contact, environment: &Environment) -> Result<Cli
         }
     };
     Ok(Client::new(url, token)?)
+}
+
+/// The same, if it answers. A hub of this machine may be starting just now, so it is waited for a moment.
+pub(super) async fn client_that_answers(
+    contact: &Contact,
+    environment: &Environment,
+) -> Result<Client, Failed> {
+    let url = url(contact, environment);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answered = match client(contact, environment) {
+            Ok(client) => match client.executors().await {
+                Ok(_) => return Ok(client),
+                Err(error @ ClientError::Unreachable { .. }) => Failed::from(error),
+                Err(error) => return Err(error.into()),
+            },
+            Err(failed) => failed,
+        };
+        if !is_here(url) || Instant::now() > deadline {
+            return Err(answered);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn url<'a>(contact: &'a Contact, environment: &'a Environment) -> &'a str {
+    contact
+        .hub
+        .as_deref()
+        .or_else(|| environment.get("CAPSTAN_HUB_URL"))
+        .unwrap_or(HERE)
 }
 
 /// The token that a hub of this user on this machine has made.

@@ -1,10 +1,10 @@
 //! `capstan hub logs`.
 
 use capstan_hub::Client;
-use capstan_hub::people::wire::{JobDetail, LogEntry};
+use capstan_hub::people::wire::{Detail, JobDetail, LogEntry};
 use owo_colors::OwoColorize as _;
 
-use super::contact;
+use super::{contact, follow};
 use crate::args::hub::Logs;
 use crate::config::Environment;
 use crate::failure::{Exit, Failed};
@@ -12,18 +12,11 @@ use crate::{printer, text};
 
 pub(super) async fn run(args: &Logs, environment: &Environment) -> Result<Exit, Failed> {
     let client = contact::client(&args.contact, environment)?;
-    let detail = client.execution(args.id).await?;
-    let mut jobs = detail.jobs;
-    if let Some(wanted) = args.job {
-        jobs.retain(|job| job.id == wanted);
-        if jobs.is_empty() {
-            return Err(Failed::usage(format!(
-                "execution {} has no job {wanted}",
-                args.id
-            )));
-        }
+    if args.follow {
+        return follow::run(&client, args).await;
     }
-    for job in &jobs {
+    let detail = client.execution(args.id).await?;
+    for job in wanted(&detail, args.job)? {
         for entry in client.log(job.id).await? {
             if args.json {
                 print_json(&client, job, &entry).await?;
@@ -33,6 +26,27 @@ pub(super) async fn run(args: &Logs, environment: &Environment) -> Result<Exit, 
         }
     }
     Ok(Exit::Success)
+}
+
+/// The jobs whose logs are wanted.
+pub(super) fn wanted(detail: &Detail, job: Option<i64>) -> Result<Vec<&JobDetail>, Failed> {
+    let is_wanted = |detail: &&JobDetail| job.is_none_or(|wanted| wanted == detail.id);
+    let jobs: Vec<&JobDetail> = detail.jobs.iter().filter(is_wanted).collect();
+    match (job, jobs.is_empty()) {
+        (Some(job), true) => {
+            let all: Vec<String> = detail.jobs.iter().map(|job| job.id.to_string()).collect();
+            let failed = Failed::usage(format!("execution {} has no job {job}", detail.id));
+            Err(failed.hint(match all.as_slice() {
+                [] => "it has no jobs".to_owned(),
+                [first] => format!("its job is {first}"),
+                [first, .., last] => format!(
+                    "its jobs are {first} to {last}; `capstan hub show {}` lists them",
+                    detail.id
+                ),
+            }))
+        }
+        _ => Ok(jobs),
+    }
 }
 
 async fn print(client: &Client, job: &JobDetail, entry: &LogEntry) -> Result<(), Failed> {
@@ -51,7 +65,7 @@ async fn print(client: &Client, job: &JobDetail, entry: &LogEntry) -> Result<(),
     let mut failed = None;
     let mut line = Vec::new();
     client
-        .log_text(job.id, entry.number, |bytes| {
+        .log_text(job.id, entry.number, 0, |bytes| {
             let written = if is_read {
                 // What could control the terminal is taken out, line by line.
                 line.extend_from_slice(bytes);
@@ -80,7 +94,7 @@ async fn print(client: &Client, job: &JobDetail, entry: &LogEntry) -> Result<(),
 async fn print_json(client: &Client, job: &JobDetail, entry: &LogEntry) -> Result<(), Failed> {
     let mut out = Vec::new();
     client
-        .log_text(job.id, entry.number, |bytes| {
+        .log_text(job.id, entry.number, 0, |bytes| {
             out.extend_from_slice(bytes);
             true
         })

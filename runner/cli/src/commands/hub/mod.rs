@@ -2,6 +2,7 @@
 
 mod cancel;
 mod contact;
+mod follow;
 mod list;
 mod logs;
 mod mounted;

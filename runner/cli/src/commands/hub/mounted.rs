@@ -1,8 +1,9 @@
-//! The files that a spec's steps mount, as they are sent to a hub.
+//! The files that a spec's steps mount, and the components that they run in, as they are sent to a hub.
 
 use std::path::{Component, Path, PathBuf};
 
 use capstan_core::spec::ResolvedMount;
+use capstan_core::wasm_step::{Place, Reference};
 
 use crate::failure::Failed;
 use crate::spec_file::Loaded;
@@ -16,7 +17,7 @@ pub(super) struct MountedFile {
     pub(super) modified_at: jiff::Timestamp,
 }
 
-/// All files of all mounts, each once.
+/// All files of all mounts, and all components that are named by a path, each once.
 pub(super) fn files(loaded: &Loaded) -> Result<Vec<MountedFile>, Failed> {
     let mut found: Vec<MountedFile> = Vec::new();
     for ResolvedMount { step, mount, path } in loaded.mounts.iter() {
@@ -33,9 +34,47 @@ pub(super) fn files(loaded: &Loaded) -> Result<Vec<MountedFile>, Failed> {
         }
         walk(path, &inside, &mut found)?;
     }
+    components(loaded, &mut found)?;
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found.dedup_by(|a, b| a.path == b.path);
     Ok(found)
+}
+
+/// What a template names cannot be told here: it has to be mounted.
+fn components(loaded: &Loaded, found: &mut Vec<MountedFile>) -> Result<(), Failed> {
+    for (index, step) in loaded.spec.steps.iter().enumerate() {
+        let name = &step.container;
+        let Some(Ok(Reference {
+            place: Place::File(path),
+            ..
+        })) = Reference::parse(name).filter(|_| !name.contains("${{"))
+        else {
+            continue;
+        };
+        let failed = |what: &str| {
+            Failed::usage(format!("step {}: the component {name} {what}", index + 1))
+                .hint("relative paths start at the batch spec's directory")
+        };
+        let inside: PathBuf = path
+            .components()
+            .filter(|component| *component != Component::CurDir)
+            .collect();
+        let source = fs_err::canonicalize(loaded.directory.join(&inside))
+            .map_err(|error| failed(&format!("cannot be read: {error}")))?;
+        let is_inside = inside
+            .components()
+            .all(|component| matches!(component, Component::Normal(_)));
+        if !is_inside || !source.starts_with(&loaded.directory) {
+            return Err(failed(
+                "has to be in the batch spec's directory, and named by a path from there",
+            ));
+        }
+        if !source.is_file() {
+            return Err(failed("is no file"));
+        }
+        walk(&source, &inside, found)?;
+    }
+    Ok(())
 }
 
 fn walk(source: &Path, inside: &Path, found: &mut Vec<MountedFile>) -> Result<(), Failed> {

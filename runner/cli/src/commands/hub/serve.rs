@@ -63,6 +63,9 @@ pub(super) async fn run(
     }
     tell(address, &executors, &people);
     if args.with_executor {
+        // Asking oneself costs little, and nobody likes to wait.
+        let poll = environment.get("EXECUTOR_QUEUE_POLL_INTERVAL");
+        let poll = poll.unwrap_or("100ms").to_owned();
         let environment = environment.with([
             (
                 "EXECUTOR_FRONTEND_URL",
@@ -71,6 +74,7 @@ pub(super) async fn run(
             (EXECUTORS.variable, executors.token.reveal().to_owned()),
             ("EXECUTOR_QUEUE_NAME", "batches".to_owned()),
             ("EXECUTOR_QUEUE_NAMES", String::new()),
+            ("EXECUTOR_QUEUE_POLL_INTERVAL", poll),
         ]);
         return serve_with_executor(&hub, listener, config_file, &environment).await;
     }
@@ -120,6 +124,7 @@ fn settings(args: &Serve, data: std::path::PathBuf, is_here: bool) -> Result<Set
     Ok(Settings {
         data,
         helper_image: args.helper_image.clone(),
+        lease: kept("lease", &args.lease)?,
         keep: kept("keep", &args.keep)?,
         keep_results: kept("keep-results", &args.keep_results)?,
         open_to_new_repositories: is_here,
@@ -140,17 +145,20 @@ fn named(argument: &str) -> (Option<&str>, &str) {
 
 fn tell(address: SocketAddr, executors: &Found, people: &Found) {
     printer::note(format_args!("✱ Capstan hub listening on http://{address}"));
-    let from = |found: &Found, variable: &str| match &found.made_in {
-        Some(path) => path.display().to_string(),
-        None => variable.to_owned(),
+    // To be pasted into a shell.
+    let secret = match &executors.made_in {
+        Some(path) => format!("$(cat {})", path.display()),
+        None => "(the one that was given)".to_owned(),
     };
     printer::note(format_args!(
-        "  executors: EXECUTOR_FRONTEND_URL=http://{address} EXECUTOR_QUEUE_NAME=batches, EXECUTOR_FRONTEND_PASSWORD is in {}",
-        from(executors, "what was given")
+        "  executors: EXECUTOR_FRONTEND_URL=http://{address} EXECUTOR_QUEUE_NAME=batches EXECUTOR_FRONTEND_PASSWORD={secret}"
     ));
+    let password = match &people.made_in {
+        Some(path) => format!("what is in {}", path.display()),
+        None => "the token that was given".to_owned(),
+    };
     printer::note(format_args!(
-        "  pages: any user, the password is in {}",
-        from(people, "what was given")
+        "  pages: http://{address}/, with any user name and for a password {password}"
     ));
 }
 

@@ -53,6 +53,18 @@ pub(super) fn exit(detail: &Detail) -> Exit {
     }
 }
 
+/// The same of some of its jobs.
+pub(super) fn exit_of_jobs(jobs: &[&JobDetail]) -> Exit {
+    let failed = |job: &&JobDetail| {
+        let state = JobState::of(&job.state);
+        matches!(state, Some(JobState::Failed | JobState::Canceled))
+    };
+    match jobs.iter().any(failed) {
+        true => Exit::Failed,
+        false => Exit::Success,
+    }
+}
+
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
     let json = serde_json::to_string_pretty(value).map_err(Failed::environment)?;
     printer::result_line(json).map_err(Failed::environment)
@@ -63,7 +75,7 @@ fn print(detail: &Detail, changesets: &[ChangesetSpec]) -> std::io::Result<()> {
         "{} (execution {}): {}",
         text::name(&detail.name).bold(),
         detail.id,
-        state(&detail.state)
+        coloured(&detail.state, &text::name(&detail.state))
     ))?;
     if let Some(failure) = &detail.failure {
         printer::result_line(text::lines(failure))?;
@@ -87,11 +99,12 @@ fn print(detail: &Detail, changesets: &[ChangesetSpec]) -> std::io::Result<()> {
     Ok(())
 }
 
-fn state(name: &str) -> String {
-    match ExecutionState::of(name) {
-        Some(ExecutionState::Completed) => name.green().to_string(),
-        Some(ExecutionState::Failed | ExecutionState::Canceled) => name.red().to_string(),
-        _ => text::name(name),
+/// A text in the colour of a state.
+pub(super) fn coloured(state: &str, text: &str) -> String {
+    match ExecutionState::of(state) {
+        Some(ExecutionState::Completed) => text.green().to_string(),
+        Some(ExecutionState::Failed | ExecutionState::Canceled) => text.red().to_string(),
+        _ => text.to_owned(),
     }
 }
 

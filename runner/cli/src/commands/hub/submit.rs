@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use capstan_core::spec::{EnvVar, Step};
 use capstan_engine::repository::{self, Source};
@@ -20,16 +20,16 @@ use crate::{printer, text};
 /// Largest file that a hub takes.
 const FILE_LIMIT: u64 = 10 << 20;
 
-/// How often the hub is asked how far it is.
+/// How often the hub is asked how far it is; less often of a large execution.
 const INTERVAL: Duration = Duration::from_millis(300);
 
 pub(super) async fn run(args: &Submit, environment: &Environment) -> Result<Exit, Failed> {
     let directory = std::env::current_dir().map_err(Failed::environment)?;
-    let client = contact::client(&args.contact, environment)?;
     let loaded = spec_file::load(&args.spec.file, true)
         .map_err(Failed::from)
         .and_then(Loaded::refuse_version_3)?;
     let files = mounted::files(&loaded)?;
+    let client = contact::client_that_answers(&args.contact, environment).await?;
     let submission = Submission {
         spec: String::from_utf8_lossy(&loaded.text).into_owned(),
         repositories: args
@@ -130,6 +130,7 @@ async fn resolved(client: &Client, id: i64) -> Result<Detail, Failed> {
 async fn ended(client: &Client, mut detail: Detail) -> Result<Detail, Failed> {
     let mut told = BTreeMap::new();
     loop {
+        let begun = Instant::now();
         for job in &detail.jobs {
             let before = told.insert(job.id, job.state.clone());
             if job.finished_at.is_some() && before.as_ref() != Some(&job.state) {
@@ -139,7 +140,7 @@ async fn ended(client: &Client, mut detail: Detail) -> Result<Detail, Failed> {
         if ExecutionState::of(&detail.state).is_none_or(ExecutionState::has_ended) {
             return Ok(detail);
         }
-        tokio::time::sleep(INTERVAL).await;
         detail = client.execution(detail.id).await?;
+        tokio::time::sleep(INTERVAL.max(begun.elapsed() * 4)).await;
     }
 }

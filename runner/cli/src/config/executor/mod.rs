@@ -8,6 +8,7 @@ mod variables;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use capstan_engine::docker::Mirror;
 use capstan_engine::sandbox::BindMount;
 use capstan_executor::client::{Queues, Secret, Url};
 use capstan_protocol::{DockerAuthConfig, route};
@@ -39,7 +40,11 @@ pub(crate) struct ExecutorConfig {
     pub(crate) host_gateway: bool,
     /// As they were written, and what that means.
     pub(crate) mounts: Vec<(String, BindMount)>,
+    /// Below which all that the container engine has to see is.
     pub(crate) workspaces: Option<PathBuf>,
+    /// Where the container engine sees that.
+    pub(crate) host_mount_path: Option<PathBuf>,
+    pub(crate) mirrors: Vec<Mirror>,
     pub(crate) health: Option<String>,
     pub(crate) node_exporter: Option<Url>,
     pub(crate) registry_exporter: Option<Url>,
@@ -168,6 +173,14 @@ impl<'a> Reader<'a> {
         let total = self.parsed("EXECUTOR_NUM_TOTAL_JOBS", |text| values::number(text, 0));
         let tries = self.parsed("SRC_HTTP_CLI_MAX_RETRIES", |text| values::number(text, 0));
         let mounts = self.parsed("EXECUTOR_DOCKER_ADDITIONAL_MOUNTS", values::mounts);
+        let host_mount_path = self.parsed("EXECUTOR_DOCKER_HOST_MOUNT_PATH", values::absolute);
+        let mirrors = self.parsed("EXECUTOR_DOCKER_REGISTRY_MIRROR_URL", values::mirrors);
+        let workspaces = match (self.text("TMPDIR"), &host_mount_path) {
+            (Some(directory), _) => Some(directory),
+            // Where the original has them.
+            (None, Some(_)) => Some("/tmp"),
+            (None, None) => None,
+        };
         let maximum_runtime = self.limit("EXECUTOR_MAXIMUM_RUNTIME_PER_JOB");
         let active = self.limit("EXECUTOR_MAX_ACTIVE_TIME");
         let keep_workspaces = self.flag("EXECUTOR_KEEP_WORKSPACES");
@@ -207,7 +220,9 @@ impl<'a> Reader<'a> {
             docker_auth: docker_auth.unwrap_or_default(),
             host_gateway,
             mounts: mounts.unwrap_or_default(),
-            workspaces: self.text("TMPDIR").map(PathBuf::from),
+            workspaces: workspaces.map(PathBuf::from),
+            host_mount_path,
+            mirrors: mirrors.unwrap_or_default(),
             health,
             node_exporter,
             registry_exporter,

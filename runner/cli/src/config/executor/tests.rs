@@ -1,10 +1,7 @@
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
-    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Environment {
-        variables: variables.iter().map(owned).collect(),
-    }
+    Environment::of(variables)
 }
 
 const LEAST: [(&str, &str); 3] = [
@@ -132,6 +129,25 @@ fn what_is_not_supported_is_told_with_the_reason() {
 }
 
 #[test]
+fn where_the_engine_sees_workspaces() {
+    let seen = |variables: &[(&str, &str)]| {
+        let config = read(variables).unwrap();
+        let text = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
+        (text(config.workspaces), text(config.host_mount_path))
+    };
+    let (tmp, there) = (
+        ("TMPDIR", "/scratch"),
+        ("EXECUTOR_DOCKER_HOST_MOUNT_PATH", "/mnt/scratch"),
+    );
+    assert_eq!(seen(&[]), (None, None));
+    assert_eq!(seen(&[tmp]), (Some("/scratch".into()), None));
+    let both = (Some("/scratch".into()), Some("/mnt/scratch".into()));
+    assert_eq!(seen(&[tmp, there]), both);
+    let original = (Some("/tmp".into()), Some("/mnt/scratch".into()));
+    assert_eq!(seen(&[there]), original);
+}
+
+#[test]
 fn single_problems() {
     for (variables, problem) in [
         (
@@ -156,6 +172,17 @@ fn single_problems() {
             )],
             "invalid value for EXECUTOR_DOCKER_ADDITIONAL_MOUNTS: \"type=bind,source=/a,target=/b,target=/c\" has more than one target; mounts are separated by `;`",
         ),
+        (
+            &[("EXECUTOR_DOCKER_HOST_MOUNT_PATH", "scratch")],
+            "invalid value for EXECUTOR_DOCKER_HOST_MOUNT_PATH: \"scratch\" is no absolute path",
+        ),
+        (
+            &[(
+                "EXECUTOR_DOCKER_REGISTRY_MIRROR_URL",
+                "https://mirror.example.com, https://mirror.example.com/hub",
+            )],
+            "invalid value for EXECUTOR_DOCKER_REGISTRY_MIRROR_URL: \"https://mirror.example.com/hub\": expected a registry such as https://mirror.example.com or http://10.0.0.1:5000, without a path",
+        ),
     ] {
         assert_eq!(read(variables).unwrap_err(), [problem]);
     }
@@ -175,14 +202,16 @@ fn single_problems() {
 fn the_documentation_has_every_variable() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/executor.md");
     let documentation = fs_err::read_to_string(path).unwrap();
-    let missing: Vec<String> = VARIABLES
-        .iter()
-        .map(variables::Variable::row)
-        .filter(|row| !documentation.contains(row))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "docs/executor.md lacks these rows:\n{}",
-        missing.join("\n")
+    // The two tables of variables, row by row and in order: what is not in the code is not in the documentation.
+    let (_, tables) = documentation.split_once("\n| variable | ").unwrap();
+    let (tables, _) = tables.split_once("\n## ").unwrap();
+    let documented = tables.lines().filter(|line| line.starts_with("| `"));
+    let documented: Vec<&str> = documented.collect();
+    let rows: Vec<String> = VARIABLES.iter().map(variables::Variable::row).collect();
+    assert_eq!(
+        documented,
+        rows,
+        "docs/executor.md should have\n{}",
+        rows.join("\n")
     );
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use capstan_engine::docker::Mirror;
 use capstan_engine::sandbox::BindMount;
 
 /// `90s`, `1h30m`, `1.5h`, `250ms`, `0`.
@@ -67,6 +68,22 @@ pub(super) fn address(text: &str) -> Result<String, String> {
         "" => format!("0.0.0.0:{port}"),
         _ => text.to_owned(),
     })
+}
+
+/// An absolute path.
+pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
+    match text.starts_with('/') {
+        true => Ok(PathBuf::from(text)),
+        false => Err(format!("{text:?} is no absolute path")),
+    }
+}
+
+/// Registries, separated by commas.
+pub(super) fn mirrors(text: &str) -> Result<Vec<Mirror>, String> {
+    let all = text.split(',').map(str::trim);
+    all.filter(|mirror| !mirror.is_empty())
+        .map(Mirror::parse)
+        .collect()
 }
 
 /// Mounts as `docker run --mount` takes them, separated by `;`. Of the kinds there are, only bind mounts are known.

@@ -166,6 +166,16 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "More mounts for every step, as `docker run --mount` takes them, separated by `;`. Bind mounts only.",
     ),
     means(
+        "EXECUTOR_DOCKER_HOST_MOUNT_PATH",
+        "",
+        "Where the container engine sees the directory that `TMPDIR` names (unset: `/tmp`); unset: under the same path.",
+    ),
+    means(
+        "EXECUTOR_DOCKER_REGISTRY_MIRROR_URL",
+        "",
+        "Registries with copies of Docker Hub's images, separated by commas, which are asked first: `https://HOST[:PORT]`.",
+    ),
+    means(
         "DOCKER_HOST",
         "",
         "Socket of the container engine; unset: Docker's current context, then the usual places.",
@@ -232,16 +242,6 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "EXECUTOR_IMAGE_ARCHIVE_PATH",
         &[],
         "images are pulled when a step needs them",
-    ),
-    unsupported(
-        "EXECUTOR_DOCKER_REGISTRY_MIRROR_URL",
-        &[],
-        "set the mirror in the container engine's own configuration",
-    ),
-    unsupported(
-        "EXECUTOR_DOCKER_HOST_MOUNT_PATH",
-        &[],
-        "the container engine has to see the directory of workspaces under the same path",
     ),
     unsupported("EXECUTOR_QUEUE_URL", &[], "set EXECUTOR_FRONTEND_URL"),
     unsupported("EXECUTOR_USE_KUBERNETES", FALSE, NO_CLUSTER),

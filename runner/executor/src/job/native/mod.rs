@@ -5,30 +5,21 @@ mod narrator;
 mod plan;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use capstan_core::event::Event;
-use capstan_core::plugin::Hook;
 use capstan_core::redact::Secrets;
 use capstan_core::result::StepResult;
 use capstan_core::spec::check_mounts;
-use capstan_engine::run::{Base, Job as Task, Outcome, Resume, Runner};
+use capstan_engine::run::{Base, Job as Task, Outcome, Report, Resume, Runner};
 use capstan_engine::sandbox::{Engine, User};
 use capstan_protocol::Job;
 
 use self::narrator::Narrator;
 pub(super) use self::plan::Plan;
+use super::again;
 use super::command;
 use super::setup::{Repository, Setup, repository_place};
-use super::{Ending, Engines, JobContext, Place, Running, ending};
-
-/// Waits before a job goes on for which the machine was not fit.
-const PAUSES: [Duration; 4] = [
-    Duration::from_secs(1),
-    Duration::from_secs(4),
-    Duration::from_secs(10),
-    Duration::from_secs(20),
-];
+use super::{Ending, Engines, JobContext, Place, Running};
 
 /// Directory of the files that users mount into steps.
 pub(super) const WORKSPACE_FILES: &str = "workspace-files";
@@ -74,42 +65,12 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>, plan: Plan) -> End
     ));
     running.pulls.tell(&narrator);
     let in_containers = format!("{}/{}", command::DATA, checked.repository_directory);
-    // The results of steps as they are told are what a later run goes on from, unless plugins have changed their diffs.
-    let mut pauses = match context.plugins.have(Hook::Diff) {
-        true => [].iter(),
-        false => PAUSES.iter(),
-    };
-    let mut attempt = 0;
-    let (runner, outcome) = loop {
-        let mut runner = running.runner(
-            running.settings(User::Image, &in_containers),
-            Arc::clone(&narrator) as _,
-        );
-        runner.workspaces = place.tasks().join(attempt.to_string());
-        if let Err(error) = fs_err::create_dir(&runner.workspaces) {
-            return Ending::Errored(format!("making the job's workspace: {error}"));
-        }
-        let runner = Arc::new(runner);
-        narrator.may_go_on(pauses.len() > 0);
-        let finished = Box::pin(runner.run(vec![task.clone()], 1, false)).await;
-        let outcome = finished.into_iter().next().map(|finished| finished.outcome);
-        let passes =
-            matches!(&outcome, Some(Outcome::Failed(failure)) if ending::may_pass(failure));
-        let (true, Some(pause)) = (passes, pauses.next()) else {
-            break (runner, outcome);
-        };
-        tracing::warn!(
-            job = job.id(),
-            "the machine failed; the job goes on in {pause:?}"
-        );
-        tokio::select! {
-            () = running.stop.cancelled() => {}
-            () = tokio::time::sleep(*pause) => {}
-        }
-        if let Some(result) = narrator.last_result() {
-            task.resume = Some(Resume { result });
-        }
-        attempt += 1;
+    let settings = running.settings(User::Image, &in_containers);
+    let report = Arc::clone(&narrator) as Arc<dyn Report>;
+    let ran = again::run(running, &mut task, &settings, &report, narrator.as_ref()).await;
+    let (runner, outcome) = match ran {
+        Ok(ran) => ran,
+        Err(ending) => return ending,
     };
     if let Some(Outcome::Done { result, .. }) = &outcome
         && !narrator.has_told_a_result()

@@ -13,6 +13,7 @@ use capstan_engine::docker::PullProgress;
 use capstan_engine::run::{Cause, Failure, Outcome, Report, Reported};
 use capstan_engine::sandbox::Stream;
 
+use super::super::again::Retold;
 use super::super::lines::Lines;
 use super::super::pulls::{PullEntries, PullTeller};
 use super::super::setup::Setup;
@@ -84,16 +85,6 @@ impl Narrator {
     /// Whether the server has been told the result of a step.
     pub(super) fn has_told_a_result(&self) -> bool {
         self.last_result().is_some()
-    }
-
-    /// The last result that the server was told.
-    pub(super) fn last_result(&self) -> Option<Arc<StepResult>> {
-        self.state().last.clone()
-    }
-
-    /// Says whether the job is run again when the machine is to blame for a failure. The entry that is open then stays so.
-    pub(super) fn may_go_on(&self, may: bool) {
-        self.goes_on.store(may, Ordering::Relaxed);
     }
 
     fn goes_on_after(&self, failure: &Failure) -> bool {
@@ -252,6 +243,17 @@ impl Narrator {
             // Its script has ended with an error; that is told.
             (None, _) => {}
         }
+    }
+}
+
+impl Retold for Narrator {
+    /// The entry that is open stays so when there is one more.
+    fn attempt(&self, _number: usize, may_go_on: bool) {
+        self.goes_on.store(may_go_on, Ordering::Relaxed);
+    }
+
+    fn last_result(&self) -> Option<Arc<StepResult>> {
+        self.state().last.clone()
     }
 }
 

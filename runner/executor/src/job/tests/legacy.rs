@@ -152,3 +152,41 @@ async fn what_is_wrong_with_the_call_is_told_as_src_does() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_step_during_which_the_engine_is_lost_runs_again_and_only_that_is_told() {
+    let bench = Bench::new().await;
+    let lost = json!({"run": "cat a; echo b > b", "container": "restarting", "env": {}});
+    let steps = json!([step("echo a > a"), lost]);
+    let ended = bench.run(&legacy(&bench, &steps, |_| {})).await;
+    assert_eq!(ended.ending, Ending::Complete, "{:?}", ended.entries);
+    let told = operations(&ended);
+    let told = told.split_once("EXECUTING_TASK STARTED\n").unwrap().1;
+    insta::assert_snapshot!(told, @r"
+    TASK_PREPARING_STEP STARTED 1
+    TASK_PREPARING_STEP SUCCESS 1
+    TASK_STEP STARTED 1
+    TASK_STEP SUCCESS 1
+    TASK_PREPARING_STEP STARTED 2
+    TASK_PREPARING_STEP SUCCESS 2
+    TASK_STEP STARTED 2
+    TASK_PREPARING_STEP STARTED 2
+    TASK_PREPARING_STEP SUCCESS 2
+    TASK_STEP STARTED 2
+    TASK_STEP PROGRESS 2
+    TASK_STEP SUCCESS 2
+    CACHE_AFTER_STEP_RESULT SUCCESS
+    CACHE_AFTER_STEP_RESULT SUCCESS
+    EXECUTING_TASK SUCCESS
+    ");
+    assert!(
+        ended
+            .out("step.src.batch-exec")
+            .contains("stderr: the container engine was lost\nstderr: running the step again\n")
+    );
+    let added = oracle::complete(&ended.entries)
+        .unwrap()
+        .changed_files
+        .added;
+    assert_eq!(added, ["a", "b"]);
+}

@@ -192,3 +192,38 @@ async fn a_call_of_src_that_is_not_known_is_refused() {
         matches!(&ended.ending, Ending::Errored(text) if text.starts_with("failed to perform src-cli step: "))
     );
 }
+
+#[tokio::test]
+async fn a_job_whose_engine_is_lost_begins_anew() {
+    let bench = Bench::new().await;
+    let mut job = bench.job();
+    job.files.insert("given".to_owned(), inline("given\n"));
+    let mut lost = docker_step("indexer", "cat given made");
+    lost.image = "restarting".to_owned();
+    job.docker_steps = vec![docker_step("pre-index.0", "echo made >> made"), lost];
+    let ended = bench.run(&job).await;
+    assert_eq!(ended.ending, Ending::Complete, "{:?}", ended.entries);
+    let keys = ended.keys();
+    let steps = keys.lines().filter(|key| !key.starts_with("setup.git"));
+    insta::assert_snapshot!(steps.collect::<Vec<_>>().join("\n"), @r"
+    setup.fs.extras
+    step.docker.pre-index.0
+    step.docker.indexer -1
+    setup.fs.extras
+    step.docker.pre-index.0
+    step.docker.indexer
+    teardown.fs
+    ");
+    assert_eq!(
+        ended.out("step.docker.indexer"),
+        "stderr: the container engine was lost\nstderr: the job begins anew\n"
+    );
+    // Nothing of the first time is there.
+    let last = ended.entries.iter().rev().nth(1).unwrap();
+    assert!(
+        last.out
+            .starts_with("stdout: given\nstdout: made\nstderr: "),
+        "{}",
+        last.out
+    );
+}
