@@ -120,12 +120,15 @@ fn jobs_a_second() {
     let noop = component("tests/bench/noop.rs", &[]);
     fs::copy(noop, world.work().join("noop.wasm")).expect("the world is writable");
     let hub = Hub::start(&world);
+    // ext4 takes longer and longer to find room for files that live for milliseconds: it does not use an inode again for minutes.
+    let memory = tempfile::tempdir_in("/dev/shm").expect("Linux has it");
     let mut executor = world
         .capstan(["executor", "run"])
         .env("EXECUTOR_FRONTEND_URL", format!("http://{}", hub.address))
         .env("EXECUTOR_FRONTEND_PASSWORD", SECRET)
         .env("EXECUTOR_QUEUE_NAME", "batches")
         .env("EXECUTOR_MAXIMUM_NUM_JOBS", "4")
+        .env("TMPDIR", memory.path())
         .spawn();
     executor.wait_for("listening for jobs");
     // It is fetched and compiled once, like an image is pulled once.
@@ -150,7 +153,7 @@ fn jobs_a_second() {
     let last = times("finishedAt").into_iter().fold(f64::MIN, f64::max);
     let rate = JOBS as f64 / (last - first);
     row(
-        "1000 jobs of one step in WebAssembly that does nothing, through the hub and one executor with four slots",
+        "1000 jobs of one step in WebAssembly that does nothing, through the hub and one executor with four slots that works in memory",
         &format!("{rate:.0} jobs/s"),
         &goal("at least 100 jobs/s", rate >= 100.0),
     );
