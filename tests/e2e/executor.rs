@@ -159,7 +159,6 @@ pub(crate) fn legacy(commit: &str, runs: &[&str]) -> Value {
 
 /// The same job with another image for its steps.
 pub(crate) fn of_image(job: &Value, image: &str) -> Value {
-    use base64::Engine as _;
     let base64 = base64::engine::general_purpose::STANDARD;
     let other = |text: &str| text.replace("alpine:3", image);
     let mut job: Value = serde_json::from_str(&other(&job.to_string())).expect("it stays JSON");
