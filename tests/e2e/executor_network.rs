@@ -177,11 +177,11 @@ fn figures_of_exporters_go_along_with_heartbeats() {
     at.completed(id);
     let figures = || {
         let bodies = at.server.bodies();
-        let texts = bodies.lines().filter_map(|line| {
+        let mut texts = bodies.lines().filter_map(|line| {
             let body: Value = serde_json::from_str(line).ok()?;
             Some(body["prometheusMetrics"].as_str()?.to_owned())
         });
-        texts.last().unwrap_or_default()
+        texts.next_back().unwrap_or_default()
     };
     let done = "src_executor_processor_total{queue=\"batches_codeintel\",op=\"Handle\"} 1\n";
     at.server

@@ -91,6 +91,10 @@ impl Log {
         };
         // Spans are for traces; in the log each line says what it is about.
         let filter = EnvFilter::new(&self.filter);
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method itself would be one of a single lifetime"
+        )]
         let filter = filter.and(filter_fn(|metadata| metadata.is_event()));
         layer.with_filter(filter).boxed()
     }

@@ -30,15 +30,22 @@ pub struct Upload {
 /// All uploads, done or not.
 #[derive(Default)]
 pub(super) struct Uploads {
-    all: Vec<(Upload, Vec<Option<Vec<u8>>>, bool)>,
+    all: Vec<Coming>,
+}
+
+/// One that comes in parts.
+struct Coming {
+    upload: Upload,
+    parts: Vec<Option<Vec<u8>>>,
+    is_done: bool,
 }
 
 impl Uploads {
     pub(super) fn done(&self) -> Vec<Upload> {
-        let done = self.all.iter().filter(|(_, _, is_done)| *is_done);
-        done.map(|(upload, parts, _)| Upload {
-            bytes: parts.iter().flatten().flatten().copied().collect(),
-            ..upload.clone()
+        let done = self.all.iter().filter(|coming| coming.is_done);
+        done.map(|coming| Upload {
+            bytes: coming.parts.iter().flatten().flatten().copied().collect(),
+            ..coming.upload.clone()
         })
         .collect()
     }
@@ -89,17 +96,17 @@ impl Uploads {
         if query.contains_key("uploadId") {
             let id = number("uploadId").ok_or("the id is no number")?;
             let found = self.all.get_mut(id.wrapping_sub(1));
-            let (_, parts, is_done) = found.ok_or("there is no such upload")?;
+            let coming = found.ok_or("there is no such upload")?;
             if let Some(index) = number("index") {
-                let part = parts.get_mut(index).ok_or("there is no such part")?;
+                let part = coming.parts.get_mut(index).ok_or("there is no such part")?;
                 if part.replace(body.to_vec()).is_some() {
                     return Err("the part was there already");
                 }
             } else if query.get("done").is_some_and(|done| done == "true") {
-                if !parts.iter().all(Option::is_some) || !body.is_empty() {
+                if !coming.parts.iter().all(Option::is_some) || !body.is_empty() {
                     return Err("it is not all there");
                 }
-                *is_done = true;
+                coming.is_done = true;
             } else {
                 return Err("neither a part nor the end");
             }
@@ -127,7 +134,11 @@ impl Uploads {
         } else {
             vec![Some(body.to_vec())]
         };
-        self.all.push((upload, parts, !several));
+        self.all.push(Coming {
+            upload,
+            parts,
+            is_done: !several,
+        });
         let id = format!("{{\"id\":\"{}\"}}", self.all.len());
         Ok(plain(StatusCode::ACCEPTED, &id))
     }

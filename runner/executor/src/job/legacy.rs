@@ -384,13 +384,13 @@ struct Attempt {
 }
 
 impl Both {
-    fn attempt(&self) -> MutexGuard<'_, Attempt> {
+    fn now(&self) -> MutexGuard<'_, Attempt> {
         self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nobody is told of it, as the task goes on.
     fn passes_over(&self, job: usize, what: &Reported<'_>) -> bool {
-        let mut attempt = self.attempt();
+        let mut attempt = self.now();
         let goes_on = |failure: &Failure| attempt.may_go_on && ending::may_pass(failure);
         match what {
             Reported::Started | Reported::Resumed { .. } => !attempt.is_first,
@@ -427,13 +427,13 @@ impl Both {
 
 impl Retold for Both {
     fn attempt(&self, number: usize, may_go_on: bool) {
-        let mut attempt = Both::attempt(self);
+        let mut attempt = self.now();
         attempt.is_first = number == 0;
         attempt.may_go_on = may_go_on;
     }
 
     fn last_result(&self) -> Option<Arc<StepResult>> {
-        Both::attempt(self).last.clone()
+        self.now().last.clone()
     }
 }
 
