@@ -10,7 +10,7 @@ use capstan_core::spec::Step;
 use capstan_core::task::Task;
 use capstan_core::wasm_step::is_component;
 use capstan_engine::cache::StepCache;
-use capstan_engine::docker::Docker;
+use capstan_engine::docker::{Docker, DockerSandbox};
 use capstan_engine::plugins::Plugins;
 use capstan_engine::run::{Report, Runner, Settings, certain_images};
 use capstan_engine::sandbox::{Engine as _, Limits, User};
@@ -146,13 +146,8 @@ impl Workplace {
 
     /// Waits for what is being removed in the background, then removes the rest of the run.
     pub(crate) async fn close(&self) {
-        if let Some(containers) = self.engines.connected() {
-            containers.sandbox.finish(REMOVAL).await;
-            if let Err(fault) = containers.sandbox.remove_all(self.run.id()).await {
-                tracing::warn!(%fault, "containers of this run may be left");
-            }
-        }
-        remove(&self.run);
+        let containers = self.engines.connected();
+        put_away(containers.map(|containers| &containers.sandbox), &self.run).await;
     }
 }
 
@@ -200,6 +195,17 @@ impl Equipment {
             processors,
         })
     }
+}
+
+/// Waits for the containers of a run that are being removed in the background, then removes those that are left, and its directory.
+pub(crate) async fn put_away(sandbox: Option<&DockerSandbox>, run: &Run) {
+    if let Some(sandbox) = sandbox {
+        sandbox.finish(REMOVAL).await;
+        if let Err(fault) = sandbox.remove_all(run.id()).await {
+            tracing::warn!(%fault, "containers of this run may be left");
+        }
+    }
+    remove(run);
 }
 
 /// Removes the directory of a run.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use super::Settings;
+use super::shape::Shape;
 use crate::fault::Fault;
-use crate::sandbox::{Engine, Gated, Image, Preparation};
+use crate::sandbox::{BindMount, Engine, Gated, Image, Preparation};
 
 /// Longest wait for the image of the container that holds the network: enough to see that it is there, not to pull it.
 const IMAGE: Duration = Duration::from_millis(250);
@@ -59,6 +62,56 @@ pub(super) struct Order {
     pub(super) env: BTreeMap<String, String>,
     /// Turns the image, once it is there, and the environment into all that the container needs.
     pub(super) preparation: Box<dyn FnOnce(Image, BTreeMap<String, String>) -> Preparation + Send>,
+}
+
+/// Where a step runs, and what of it is there from the start.
+pub(super) struct Site {
+    /// See [`Preparation::purpose`].
+    pub(super) purpose: String,
+    /// See [`Preparation::workspace`].
+    pub(super) workspace: PathBuf,
+    /// See [`Preparation::directory`].
+    pub(super) directory: String,
+    /// See [`Preparation::files`].
+    pub(super) files: Vec<String>,
+    /// Mounts that do not depend on the step.
+    pub(super) mounts: Vec<BindMount>,
+}
+
+impl Order {
+    /// The container of a step of this `shape`.
+    pub(super) fn of(
+        settings: &Settings,
+        shape: &Shape,
+        env: BTreeMap<String, String>,
+        site: Site,
+    ) -> Self {
+        let mut mounts = shape.mounts.clone();
+        mounts.extend(site.mounts);
+        let (user, limits) = (settings.user, shape.limits.clone());
+        let (network, platform) = (shape.network.clone(), settings.platform.clone());
+        let (place, hosts) = (settings.place.clone(), settings.hosts.clone());
+        Self {
+            image: shape.image.clone(),
+            platform: platform.clone(),
+            env,
+            preparation: Box::new(move |image, env| Preparation {
+                purpose: site.purpose,
+                image,
+                user,
+                workspace: site.workspace,
+                place,
+                directory: site.directory,
+                env,
+                files: site.files,
+                mounts,
+                limits,
+                network,
+                hosts,
+                platform,
+            }),
+        }
+    }
 }
 
 /// Why there is no container.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
-use super::containers::{Containers, Order};
+use super::containers::{Containers, Order, Site};
 use super::failure::Failure;
 use super::hooks::Hooks;
 use super::plugin_report::Voice;
@@ -14,7 +14,7 @@ use super::report::Reported;
 use super::shape::Shape;
 use super::step::{self, Around, Rendered};
 use super::{Job, Outcome, Runner};
-use crate::sandbox::{BindMount, Engine, Image, Preparation};
+use crate::sandbox::{BindMount, Engine, Image};
 
 /// Runs the steps of a job one after the other, whenever the caller says so.
 ///
@@ -129,37 +129,14 @@ impl<'a, E: Engine> PlainRun<'a, E> {
 
     /// What the container of a step is made from.
     fn order(&self, index: usize, directory: &str, shape: &Shape) -> Order {
-        let settings = &self.runner.settings;
-        let purpose = format!("{} step {}", self.job.task.repository.name, index + 1);
-        let (workspace, directory) = (self.workspace.clone(), directory.to_owned());
-        let (mut mounts, limits) = (shape.mounts.clone(), shape.limits.clone());
-        mounts.extend_from_slice(&self.mounts);
-        let (user, platform) = (settings.user, settings.platform.clone());
-        let (network, hosts, place) = (
-            shape.network.clone(),
-            settings.hosts.clone(),
-            settings.place.clone(),
-        );
-        Order {
-            image: shape.image.clone(),
-            platform: platform.clone(),
-            env: shape.env.clone(),
-            preparation: Box::new(move |image, env| Preparation {
-                purpose,
-                image,
-                user,
-                workspace,
-                place,
-                directory,
-                env,
-                files: Vec::new(),
-                mounts,
-                limits,
-                network,
-                hosts,
-                platform,
-            }),
-        }
+        let site = Site {
+            purpose: format!("{} step {}", self.job.task.repository.name, index + 1),
+            workspace: self.workspace.clone(),
+            directory: directory.to_owned(),
+            files: Vec::new(),
+            mounts: self.mounts.clone(),
+        };
+        Order::of(&self.runner.settings, shape, shape.env.clone(), site)
     }
 
     /// Waits until all containers are gone; tells the last image that ran, which may be needed to take its files back.

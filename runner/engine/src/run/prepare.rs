@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use capstan_core::template::StepContext;
 use capstan_core::wasm_step::is_component;
 
-use super::containers::Order;
+use super::containers::{Order, Site};
 use super::render;
 use super::shape::Shape;
 use super::task::Progress;
 use crate::fault::Fault;
-use crate::sandbox::{Engine, Preparation};
+use crate::sandbox::Engine;
 
 /// Makes ready the step `index`, which is due, and as many of those after it as the settings allow.
 ///
@@ -159,39 +159,18 @@ fn order<E: Engine>(
 ) -> Result<Order, Fault> {
     let task = &progress.job.task;
     let step = &task.steps[index];
-    let settings = &progress.runner.settings;
-    let mut mounts = shape.mounts.clone();
-    mounts.extend_from_slice(progress.workspace()?.mounts());
+    let workspace = progress.workspace()?;
     let place = if task.path.is_empty() {
         String::new()
     } else {
         format!(":{}", task.path)
     };
-    let purpose = format!("{}{place} step {}", task.repository.name, index + 1);
-    let workspace = progress.workspace()?.root().to_path_buf();
-    let directory = task.path.clone();
-    let files = step.files.keys().cloned().collect();
-    let (user, limits) = (settings.user, shape.limits.clone());
-    let (network, platform) = (shape.network.clone(), settings.platform.clone());
-    let (place, hosts) = (settings.place.clone(), settings.hosts.clone());
-    Ok(Order {
-        image: shape.image.clone(),
-        platform: platform.clone(),
-        env,
-        preparation: Box::new(move |image, env| Preparation {
-            purpose,
-            image,
-            user,
-            workspace,
-            place,
-            directory,
-            env,
-            files,
-            mounts,
-            limits,
-            network,
-            hosts,
-            platform,
-        }),
-    })
+    let site = Site {
+        purpose: format!("{}{place} step {}", task.repository.name, index + 1),
+        workspace: workspace.root().to_path_buf(),
+        directory: task.path.clone(),
+        files: step.files.keys().cloned().collect(),
+        mounts: workspace.mounts().to_vec(),
+    };
+    Ok(Order::of(&progress.runner.settings, shape, env, site))
 }

@@ -360,12 +360,7 @@ impl Workspace {
     /// A fault of the environment when the file system fails.
     pub async fn remove(&mut self) -> Result<Tidied, Fault> {
         let home = self.home.clone();
-        blocking(move || match (home.parent(), home.file_name()) {
-            (Some(parent), Some(name)) => tree::remove(&tree::open(parent)?, name),
-            _ => Err(io::Error::other("it has no parent")),
-        })
-        .await
-        .map_err(|error| {
+        blocking(move || remove_at(&home)).await.map_err(|error| {
             Fault::environment(format!(
                 "removing workspace {}: {error}",
                 self.home.display()
@@ -403,14 +398,15 @@ impl Workspace {
 /// # Errors
 /// A fault of the environment when the file system fails.
 pub fn remove_directory(directory: &Path) -> Result<Tidied, Fault> {
-    let removed = match (directory.parent(), directory.file_name()) {
-        (Some(parent), Some(name)) => {
-            tree::open(parent).and_then(|parent| tree::remove(&parent, name))
-        }
-        _ => Err(io::Error::other("it has no parent")),
-    };
-    removed
+    remove_at(directory)
         .map_err(|error| Fault::environment(format!("removing {}: {error}", directory.display())))
+}
+
+fn remove_at(directory: &Path) -> io::Result<Tidied> {
+    match (directory.parent(), directory.file_name()) {
+        (Some(parent), Some(name)) => tree::remove(&tree::open(parent)?, name),
+        _ => Err(io::Error::other("it has no parent")),
+    }
 }
 
 /// The private part of a workspace.

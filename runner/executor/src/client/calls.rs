@@ -154,12 +154,7 @@ impl Client {
     ) -> Result<Beat, ClientError> {
         let path = route::queue_call(self.settings.queues.in_path(), "heartbeat");
         let answer = self
-            .answer(
-                &path,
-                Caller::Executor,
-                request.to_json(),
-                self.settings.tries,
-            )
+            .answer(&path, Caller::Executor, request.to_json())
             .await?;
         let answer = HeartbeatResponse::decode(&answer).map_err(|error| {
             ClientError::rubbish(format!("the answer to a heartbeat cannot be read: {error}"))
@@ -195,12 +190,7 @@ impl Client {
         };
         let path = route::queue_call(self.settings.queues.in_path(), "canceledJobs");
         let answer = self
-            .answer(
-                &path,
-                Caller::Executor,
-                request.to_json(),
-                self.settings.tries,
-            )
+            .answer(&path, Caller::Executor, request.to_json())
             .await?;
         decode_ids(&answer).map_err(|error| {
             ClientError::rubbish(format!(
@@ -249,7 +239,7 @@ impl Client {
         let body = AddLogEntry::encode(&self.settings.executor_name, job.id, entry);
         async move {
             let path = route::queue_call(Some(&job.queue), "addExecutionLogEntry");
-            let call = self.answer(&path, Caller::Job(job), body, self.settings.tries);
+            let call = self.answer(&path, Caller::Job(job), body);
             let answer = self.measured("AddExecutionLogEntry", call).await?;
             decode_entry_id(&answer).map_err(|error| {
                 ClientError::rubbish(format!("the number of a log entry cannot be read: {error}"))
@@ -276,7 +266,7 @@ impl Client {
         };
         async move {
             let path = route::queue_call(Some(&job.queue), "updateExecutionLogEntry");
-            let call = self.answer(&path, Caller::Job(job), body, tries);
+            let call = self.answer_within(tries, &path, Caller::Job(job), body);
             self.measured("UpdateExecutionLogEntry", call).await?;
             Ok(())
         }
@@ -321,11 +311,8 @@ impl Client {
             Outcome::Errored(_) => "MarkErrored",
             Outcome::Failed(_) => "MarkFailed",
         };
-        self.measured(
-            operation,
-            self.answer(&path, caller, mark.to_json(), self.settings.tries),
-        )
-        .await?;
+        self.measured(operation, self.answer(&path, caller, mark.to_json()))
+            .await?;
         Ok(())
     }
 
@@ -396,7 +383,18 @@ impl Client {
         path: &str,
         caller: Caller<'_>,
         text: Vec<u8>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let tries = self.settings.tries;
+        self.answer_within(tries, path, caller, text).await
+    }
+
+    /// The same, with so many tries at most.
+    async fn answer_within(
+        &self,
         tries: u32,
+        path: &str,
+        caller: Caller<'_>,
+        text: Vec<u8>,
     ) -> Result<Vec<u8>, ClientError> {
         let call = Call {
             tries: Tries::UpTo(tries),

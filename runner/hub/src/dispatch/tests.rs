@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::client::ClientError;
+use crate::client::{Client, ClientError};
 use crate::fixture::{World, result_line};
 use crate::people::wire::{Retry, Submission};
 
@@ -38,6 +38,20 @@ fn diff(line: &str) -> String {
     )
 }
 
+/// Submits it, with the files that the spec mounts.
+async fn started(client: &Client, submission: &Submission) -> i64 {
+    let id = client.submit(submission).await.unwrap();
+    let modified = "2023-03-01T10:00:00.5Z".parse().unwrap();
+    for path in ["tools/b.py", "tools/a/x.py"] {
+        client
+            .upload(id, path, modified, b"print(1)\n".to_vec())
+            .await
+            .unwrap();
+    }
+    client.start(id).await.unwrap();
+    id
+}
+
 async fn submit(world: &World, repository: &Path) -> i64 {
     let client = world.client();
     let submission = Submission {
@@ -49,15 +63,7 @@ async fn submit(world: &World, repository: &Path) -> i64 {
         ]),
         ..Submission::default()
     };
-    let id = client.submit(&submission).await.unwrap();
-    let modified = "2023-03-01T10:00:00.5Z".parse().unwrap();
-    for path in ["tools/b.py", "tools/a/x.py"] {
-        client
-            .upload(id, path, modified, b"print(1)\n".to_vec())
-            .await
-            .unwrap();
-    }
-    client.start(id).await.unwrap();
+    let id = started(&client, &submission).await;
     let detail = world.resolved(id).await;
     assert_eq!((detail.state.as_str(), detail.failure), ("running", None));
     id
@@ -296,15 +302,7 @@ async fn submit_known(world: &World, repository: &Path) -> i64 {
         secrets: BTreeMap::from([("TOKEN".to_owned(), "s3cret-value".to_owned())]),
         ..Submission::default()
     };
-    let id = client.submit(&submission).await.unwrap();
-    let modified = "2023-03-01T10:00:00.5Z".parse().unwrap();
-    for path in ["tools/b.py", "tools/a/x.py"] {
-        client
-            .upload(id, path, modified, b"print(1)\n".to_vec())
-            .await
-            .unwrap();
-    }
-    client.start(id).await.unwrap();
+    let id = started(&client, &submission).await;
     loop {
         let detail = client.execution(id).await.unwrap();
         match detail.state.as_str() {

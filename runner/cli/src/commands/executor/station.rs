@@ -7,7 +7,6 @@ use capstan_core::plugin::Hook;
 use capstan_engine::docker::{self, Owner, SeenAt};
 use capstan_engine::repository::RemoteCache;
 use capstan_engine::state::{Run, State};
-use capstan_engine::workspace::Tidied;
 use capstan_executor::client::{Client, VERSION};
 use capstan_executor::job::engines::{Containers, DockerAndComponents};
 use capstan_executor::job::{self, Ending, JobContext};
@@ -21,9 +20,7 @@ use crate::engines;
 use crate::failure::Failed;
 use crate::plugins;
 use crate::tools::Tools;
-
-/// Longest wait at the end for containers that are being removed.
-const REMOVAL: Duration = Duration::from_secs(60);
+use crate::workplace;
 
 /// How long the container engine is waited for at the start.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -98,7 +95,7 @@ impl Station {
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
         // Directories are not removed before the containers that use them.
-        crate::workplace::sweep(&state);
+        workplace::sweep(&state);
         let settings = job::Settings {
             // Engines refuse to give more than they have.
             cpus: executor.cpus.map(|cpus| cpus.min(there as f64)),
@@ -157,24 +154,11 @@ impl Station {
 
     /// Waits for what is being removed in the background, then removes the rest.
     pub(super) async fn close(&self) {
-        if let Some(sandbox) = self.containers.connected() {
-            sandbox.finish(REMOVAL).await;
-            if let Err(fault) = sandbox.remove_all(self.run.id()).await {
-                tracing::warn!(%fault, "containers of this executor may be left");
-            }
-        }
         if self.context.settings.keep_workspaces {
             let workspaces = self.context.workspaces.display();
             tracing::warn!("workspaces are kept in {workspaces}");
         }
-        match self.run.remove() {
-            Ok(Tidied::Done) => {}
-            Ok(Tidied::NeedsReclaim { .. }) => {
-                let directory = self.run.directory().display();
-                tracing::warn!("files of another user are left in {directory}");
-            }
-            Err(fault) => tracing::warn!(%fault, "the executor's directory could not be removed"),
-        }
+        workplace::put_away(self.containers.connected(), &self.run).await;
     }
 }
 
