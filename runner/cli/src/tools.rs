@@ -1,5 +1,8 @@
 //! Git and the cache of remote repositories: all that is needed to look at repositories.
 
+use std::path::Path;
+
+use capstan_engine::disk_cache::DiskCache;
 use capstan_engine::git::Git;
 use capstan_engine::repository::RemoteCache;
 
@@ -10,16 +13,34 @@ use crate::failure::Failed;
 #[derive(Debug, Clone)]
 pub(crate) struct Tools {
     pub(crate) git: Git,
+    /// Where repositories and their files are kept.
+    pub(crate) cache: DiskCache,
     pub(crate) remotes: RemoteCache,
 }
 
+/// Directory of repositories and their files, in that of the cache.
+pub(crate) const CHECKOUTS: &str = "checkouts";
+
 impl Tools {
     pub(crate) async fn open(config: &Config, environment: &Environment) -> Result<Self, Failed> {
+        let cache = checkouts_of(config);
         Ok(Self {
             git: open_git(environment).await?,
-            remotes: RemoteCache::new(&config.cache_dir.join("repositories")),
+            remotes: RemoteCache::new(&cache),
+            cache,
         })
     }
+
+    /// Keeps repositories and their files in another directory.
+    pub(crate) fn keep_in(&mut self, directory: &Path, config: &Config) {
+        self.cache = DiskCache::new(directory, config.cache_size);
+        self.remotes = RemoteCache::new(&self.cache);
+    }
+}
+
+/// Where repositories and their files are kept.
+pub(crate) fn checkouts_of(config: &Config) -> DiskCache {
+    DiskCache::new(&config.cache_dir.join(CHECKOUTS), config.cache_size)
 }
 
 /// Finds git.

@@ -10,12 +10,14 @@ use capstan_core::spec::Step;
 use capstan_core::task::Task;
 use capstan_core::wasm_step::is_component;
 use capstan_engine::cache::StepCache;
+use capstan_engine::disk_cache::DiskCache;
 use capstan_engine::docker::{Docker, DockerSandbox};
+use capstan_engine::fault::Fault;
 use capstan_engine::plugins::Plugins;
 use capstan_engine::run::{Report, Runner, Settings, certain_images};
 use capstan_engine::sandbox::{Engine as _, Limits, User};
 use capstan_engine::state::{Run, State};
-use capstan_engine::workspace::Tidied;
+use capstan_engine::workspace::{self, Checkouts, Chosen, Place, Tidied};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +41,7 @@ pub(crate) struct Workplace {
     pub(crate) reporter: Arc<dyn Reporter>,
     /// Processors of the engine of containers, or of this machine if that is not needed.
     pub(crate) processors: usize,
+    checkouts: Checkouts,
     run: Run,
     /// Where workspaces that are kept go.
     kept: PathBuf,
@@ -74,7 +77,10 @@ impl Workplace {
             plugins,
             engines,
             processors,
+            hides_mounts,
         } = equipped.await.inspect_err(|_| remove(&run))?;
+        let chosen = checkouts(config, &tools.cache, run.directory(), hides_mounts);
+        let checkouts = Checkouts::new(chosen.inspect_err(|_| remove(&run))?.method, &tools.cache);
         sweep(&state);
         let logs = config.state_dir.join("logs");
         forget_old_logs(&logs, config.keep_logs);
@@ -85,6 +91,7 @@ impl Workplace {
             cancel: cancel.clone(),
             reporter,
             processors,
+            checkouts,
             kept: config.state_dir.join("kept").join(run.id()),
             logs: logs.join(run.id()),
             run,
@@ -109,6 +116,11 @@ impl Workplace {
             engine: Arc::clone(&self.engines),
             git: self.tools.git.clone(),
             workspaces,
+            // An overlay is there as long as this process.
+            checkouts: match keep_workspaces {
+                true => Checkouts::own(),
+                false => self.checkouts.clone(),
+            },
             logs: self.logs.clone(),
             cache: use_cache.then(|| StepCache::open(self.cache_dir.join("steps"))),
             plugins: self.plugins.clone(),
@@ -156,6 +168,8 @@ struct Equipment {
     plugins: Plugins,
     engines: Engines,
     processors: usize,
+    /// Why containers do not see what this process mounts.
+    hides_mounts: Option<&'static str>,
 }
 
 impl Equipment {
@@ -182,19 +196,36 @@ impl Equipment {
             host,
             tell,
         )?;
-        let processors = if steps.iter().all(|step| is_component(&step.container)) {
-            std::thread::available_parallelism().map_or(1, usize::from)
+        let (processors, hides_mounts) = if steps.iter().all(|step| is_component(&step.container)) {
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            (processors, None)
         } else {
             // An engine that is not there is told before anything else is done.
-            let containers = engines.containers().await?;
-            containers.sandbox.info().cpus.max(1)
+            let info = engines.containers().await?.sandbox.info();
+            (info.cpus.max(1), info.hides_mounts)
         };
         Ok(Self {
             plugins,
             engines,
             processors,
+            hides_mounts,
         })
     }
+}
+
+/// How workspaces in `directory` get their files.
+pub(crate) fn checkouts(
+    config: &Config,
+    cache: &DiskCache,
+    directory: &Path,
+    hides_mounts: Option<&str>,
+) -> Result<Chosen, Fault> {
+    let place = Place {
+        cache: cache.directory(),
+        workspaces: directory,
+        hidden: hides_mounts,
+    };
+    workspace::choose(config.workspaces, place)
 }
 
 /// Waits for the containers of a run that are being removed in the background, then removes those that are left, and its directory.

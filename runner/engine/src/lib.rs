@@ -2,13 +2,14 @@
 //!
 //! [`run`] is the step loop. [`sandbox`] is the contract every engine keeps; [`docker`] keeps it through a container engine's
 //! socket, [`wasm`] for components, [`mixed`] for both. [`repository`] finds the commit to work on, [`workspace`] lays it out and computes diffs,
-//! all through the one hardened wrapper in [`git`]; [`plan`] makes tasks of repositories. [`cache`] remembers step results on disk,
+//! all through the one hardened wrapper in [`git`]; [`plan`] makes tasks of repositories. [`cache`] remembers step results on disk, [`disk_cache`] repositories and their files,
 //! [`plugins`] are called all along, [`state`] knows what a killed process left behind. [`apply`] turns results into branches and commits.
 
 #![warn(missing_docs)]
 
 pub mod apply;
 pub mod cache;
+pub mod disk_cache;
 pub mod docker;
 pub mod fault;
 pub mod git;

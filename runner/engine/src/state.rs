@@ -10,7 +10,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rustix::fs::FlockOperation;
 
 use crate::fault::Fault;
-use crate::workspace::{Tidied, tree};
+use crate::workspace::{Tidied, overlay, tree};
 
 /// Characters of a run's id.
 const ID_LENGTH: usize = 12;
@@ -221,6 +221,7 @@ fn is_old(path: &Path) -> bool {
 /// Removes all but the lock first: while something is left, the directory must be found again.
 fn remove(directory: &Path) -> Result<Tidied, Fault> {
     let inner = || -> io::Result<Tidied> {
+        overlay::unmount_below(directory)?;
         let handle = tree::open(directory)?;
         let names: Vec<OsString> = handle
             .entries()?

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use capstan_engine::disk_cache::DiskCache;
 use capstan_engine::git::Git;
 use capstan_engine::repository::RemoteCache;
 use tokio::net::TcpListener;
@@ -130,7 +131,8 @@ impl Hub {
             shared: Arc::new(Shared {
                 store,
                 git,
-                remotes: RemoteCache::new(&settings.data),
+                // The jobs in the queue may need any of them, at any time.
+                remotes: RemoteCache::new(&DiskCache::new(&settings.data, u64::MAX)),
                 executors: access.executors.digest(),
                 people: access.people.digest(),
                 settings,

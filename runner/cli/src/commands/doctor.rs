@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use capstan_engine::docker::EngineInfo;
+use capstan_engine::workspace::Method;
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
@@ -81,12 +82,14 @@ pub(super) async fn run(
         ),
         Err(failed) => Finding::error("git", failed),
     });
-    findings.extend(engine(&config, environment).await);
+    let (of_engine, hides_mounts) = engine(&config, environment).await;
+    findings.extend(of_engine);
     if environment.get("EXECUTOR_FRONTEND_URL").is_some() {
         findings.push(executor(environment));
     }
     findings.push(space("state", &config.state_dir));
     findings.push(space("cache", &config.cache_dir));
+    findings.push(workspaces(&config, hides_mounts));
     if args.json {
         let json = serde_json::to_string_pretty(&findings).map_err(Failed::environment)?;
         printer::result_line(json).map_err(Failed::environment)?;
@@ -145,14 +148,37 @@ fn settings(config: &Config) -> Finding {
     Finding::warning("settings", message, &config.warnings.join("; "))
 }
 
-async fn engine(config: &Config, environment: &Environment) -> Vec<Finding> {
+/// How workspaces get their files, and why not in a faster way.
+fn workspaces(config: &Config, hides_mounts: Option<&str>) -> Finding {
+    const CHECK: &str = "workspaces";
+    let cache = tools::checkouts_of(config);
+    match workplace::checkouts(config, &cache, &config.state_dir, hides_mounts) {
+        Ok(chosen) => {
+            let how = match chosen.method {
+                Method::Overlay => "overlays of a shared checkout",
+                Method::Checkout => "a checkout each",
+            };
+            let refused = chosen.refused.iter();
+            let refused = refused.map(|(method, why)| format!("; no {}: {why}", method.name()));
+            Finding::ok(CHECK, format!("{how}{}", refused.collect::<String>()))
+        }
+        Err(fault) => Finding::error(CHECK, fault.into()),
+    }
+}
+
+/// What there is to say of the engine, and why it does not see what this process mounts.
+async fn engine(
+    config: &Config,
+    environment: &Environment,
+) -> (Vec<Finding>, Option<&'static str>) {
+    const NONE: Option<&str> = Some("there is no container engine");
     let docker = match workplace::connect(config, environment).await {
         Ok(docker) => docker,
-        Err(failed) => return vec![Finding::error("engine", failed)],
+        Err(failed) => return (vec![Finding::error("engine", failed)], NONE),
     };
     let info = match docker.info().await {
         Ok(info) => info,
-        Err(fault) => return vec![Finding::error("engine", fault.into())],
+        Err(fault) => return (vec![Finding::error("engine", fault.into())], NONE),
     };
     let name = if info.podman { "Podman" } else { "Docker" };
     let mut findings = vec![Finding::ok(
@@ -184,7 +210,7 @@ async fn engine(config: &Config, environment: &Environment) -> Vec<Finding> {
     findings.extend(info.warnings.iter().map(|warning| {
         Finding::warning("engine", warning.clone(), "see the engine's documentation")
     }));
-    findings
+    (findings, info.hides_mounts)
 }
 
 /// Limits that are asked for but that the engine cannot enforce.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use capstan_core::plugin::Entry;
 use capstan_engine::sandbox::BindMount;
+use capstan_engine::workspace::Method;
 
 pub(crate) use self::executor::{ExecutorConfig, Problems};
 pub(crate) use self::registry::SETTINGS;
@@ -126,6 +127,9 @@ pub(crate) struct Config {
     pub(crate) diff_limit: u64,
     pub(crate) keep_logs: usize,
     pub(crate) cache_dir: PathBuf,
+    pub(crate) cache_size: u64,
+    /// How workspaces get their files; `None`: the fastest way.
+    pub(crate) workspaces: Option<Method>,
     pub(crate) state_dir: PathBuf,
     /// Directory of the key that authenticates compiled code: the state directory that the user has, also where a command keeps its
     /// state elsewhere. The code is in the cache directory, and a key made anew would make it worthless.
@@ -254,6 +258,8 @@ impl Config {
             diff_limit: get.parsed("diff-limit", units::size)?.unwrap_or(512 << 20),
             keep_logs: get.parsed("keep-logs", units::count_or_zero)?.unwrap_or(20),
             cache_dir: path("cache-dir", home("XDG_CACHE_HOME", ".cache")),
+            cache_size: get.parsed("cache-size", units::size)?.unwrap_or(20 << 30),
+            workspaces: get.parsed("workspaces", units::method)?.flatten(),
             key_dir: state_dir.clone(),
             state_dir,
             docker_host: get.text("docker-host").map(str::to_owned),

@@ -133,6 +133,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Cached repositories and step results; unset: capstan in the user's cache directory.",
     ),
     one(
+        "cache-size",
+        "CAPSTAN_CACHE_SIZE",
+        Some("20GiB"),
+        "How much of repositories and their files is kept; what was not used for longest goes first.",
+    ),
+    one(
+        "workspaces",
+        "CAPSTAN_WORKSPACES",
+        Some("auto"),
+        "How workspaces get their files: overlay, checkout, or auto for the fastest that is possible.",
+    ),
+    one(
         "state-dir",
         "CAPSTAN_STATE_DIR",
         None,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 pub(crate) use capstan_core::duration::parse as duration;
 use capstan_engine::sandbox::BindMount;
+use capstan_engine::workspace::Method;
 
 /// `512MiB`, `2g`, `1000000`. As Docker has it, `k`, `kb`, `KiB` and so on are powers of 1024.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
@@ -30,6 +31,19 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         Err(WRONG.to_owned())
     } else {
         Ok(bytes as u64)
+    }
+}
+
+/// `auto` is none of them.
+pub(super) fn method(text: &str) -> Result<Option<Method>, String> {
+    let found = Method::ALL.into_iter().find(|method| method.name() == text);
+    match (found, text) {
+        (Some(method), _) => Ok(Some(method)),
+        (None, "auto") => Ok(None),
+        (None, _) => {
+            let names = Method::ALL.map(Method::name).join(", ");
+            Err(format!("expected auto, or one of {names}"))
+        }
     }
 }
 

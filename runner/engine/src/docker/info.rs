@@ -47,6 +47,8 @@ pub struct EngineInfo {
     pub storage_driver: String,
     /// Where it keeps its data.
     pub data_root: String,
+    /// Why containers do not see what this process mounts; `None` if they do.
+    pub hides_mounts: Option<&'static str>,
     /// What it warns about itself.
     pub warnings: Vec<String>,
 }
@@ -101,6 +103,7 @@ impl Docker {
             pids_limit: info.pids_limit.unwrap_or(false),
             storage_driver: info.driver.unwrap_or_default(),
             data_root: info.docker_root_dir.unwrap_or_default(),
+            hides_mounts: self.hides_mounts(&info.kernel_version.unwrap_or_default()),
             warnings: info.warnings.unwrap_or_default(),
         })
     }

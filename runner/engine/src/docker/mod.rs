@@ -21,6 +21,7 @@ mod pull;
 mod reclaim;
 mod removal;
 mod sandbox;
+mod sight;
 mod sweep;
 
 pub use capstan_plugin_store::registry::Credentials;

@@ -231,7 +231,19 @@ impl<'a> Invocation<'a> {
     ///
     /// # Errors
     /// See [`GitError`].
-    pub async fn stream(self, mut sink: impl FnMut(&[u8]) + Send) -> Result<(), GitError> {
+    pub async fn stream(self, sink: impl FnMut(&[u8]) + Send) -> Result<(), GitError> {
+        self.stream_despite(0, sink).await
+    }
+
+    /// The same, where the exit status `code` is as good as none.
+    ///
+    /// # Errors
+    /// See [`GitError`].
+    pub async fn stream_despite(
+        self,
+        code: i32,
+        mut sink: impl FnMut(&[u8]) + Send,
+    ) -> Result<(), GitError> {
         let command = self.name;
         let finished = self
             .execute(|bytes| {
@@ -239,6 +251,9 @@ impl<'a> Invocation<'a> {
                 Ok(())
             })
             .await?;
+        if finished.code == Some(code) {
+            return Ok(());
+        }
         finished.success(command)
     }
 

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Origin, name, resolve};
+use crate::disk_cache::Held;
 use crate::fault::Fault;
 use crate::git::{Git, GitError};
 
@@ -171,6 +172,7 @@ pub(super) async fn open(
         tags: Vec::new(),
         dirty,
         local: Some(repository.clone()),
+        held: Held::default(),
     })
 }
 

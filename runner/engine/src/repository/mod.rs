@@ -15,6 +15,7 @@ pub use remote::{RemoteCache, Wanted};
 pub use several::{Selection, open_all};
 pub use source::{RemoteUrl, Source, SourceError};
 
+use crate::disk_cache::Held;
 use crate::fault::Fault;
 use crate::git::{Git, GitError};
 
@@ -43,6 +44,8 @@ pub struct Origin {
     pub dirty: bool,
     /// The repository on this machine that results can be applied to; `None` for a remote one.
     pub local: Option<LocalRepository>,
+    /// Keeps the repository in the cache, if it is from there.
+    pub held: Held,
 }
 
 /// Opens a source at the branch, tag or commit of the source itself, else at `branch`, else at its default branch.

@@ -138,6 +138,7 @@ mod tests {
                 top,
                 bare: true,
             }),
+            held: crate::disk_cache::Held::default(),
             url,
             tags: Vec::new(),
             dirty: false,

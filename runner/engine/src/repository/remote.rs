@@ -9,9 +9,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::source::RemoteUrl;
 use super::{Origin, is_object_id, local, name, no_such_branch, resolve};
+use crate::disk_cache::{DiskCache, Held, Shelf};
 use crate::fault::Fault;
 use crate::git::{Git, GitError, Invocation, layout};
 use crate::state::Lock;
+use crate::workspace::tree;
 
 /// Waits between the attempts to reach a remote that fails for a passing reason.
 const PAUSES: [Duration; 3] = [
@@ -38,7 +40,7 @@ const MOVES: usize = 3;
 /// Fetched repositories below one directory, shared by all processes of the user.
 #[derive(Debug, Clone)]
 pub struct RemoteCache {
-    directory: PathBuf,
+    shelf: Shelf,
     /// The refs of commits that this process has found whole: asking git again for each job is not worth a process.
     found: Arc<Mutex<HashSet<PathBuf>>>,
 }
@@ -73,17 +75,17 @@ struct Advertised {
 }
 
 impl RemoteCache {
-    /// Keeps repositories in `<directory>/repositories`. Nothing is made before it is needed.
-    pub fn new(directory: &Path) -> Self {
+    /// Keeps repositories in `cache`.
+    pub fn new(cache: &DiskCache) -> Self {
         Self {
-            directory: directory.join("repositories"),
+            shelf: cache.shelf("repositories"),
             found: Arc::default(),
         }
     }
 
     /// Where the repository of this URL is, once it has been opened.
     pub fn git_dir(&self, url: &RemoteUrl) -> PathBuf {
-        self.directory.join(key(url))
+        self.shelf.path(&key(url))
     }
 
     #[tracing::instrument(name = "repository.fetch", skip_all, fields(repository.name = name::of_url(url)))]
@@ -95,6 +97,7 @@ impl RemoteCache {
         mut progress: impl FnMut(&str) + Send,
     ) -> Result<Origin, Fault> {
         let name = name::of_url(url);
+        let held = self.hold(url)?;
         let (lock, git_dir) = self.entry(url, &mut progress).await?;
         let remote = Remote {
             git,
@@ -110,6 +113,7 @@ impl RemoteCache {
             }
             _ => remote.fetch_branch(wanted, &name, &mut progress).await?,
         };
+        self.weigh(url);
         drop(lock);
         let read = |error: GitError| error.into_fault(&format!("reading the cached copy of {url}"));
         let object_format = local::object_format(git, &git_dir).await.map_err(read)?;
@@ -125,6 +129,7 @@ impl RemoteCache {
             tags: Vec::new(),
             dirty: false,
             local: None,
+            held,
         })
     }
 
@@ -158,8 +163,9 @@ impl RemoteCache {
                 "{rev:?} is no full commit id of repository {name}"
             )));
         }
+        let held = self.hold(url)?;
         let settings = settings_of(url, headers);
-        let git_dir = self.directory.join(key(url));
+        let git_dir = self.shelf.path(&key(url));
         let remote = Remote {
             git,
             url,
@@ -192,6 +198,7 @@ impl RemoteCache {
                     .run_fetch(Some(depth), &[&exact], &mut progress)
                     .await;
                 fetched.map_err(|error| remote.explain(error))?;
+                self.weigh(url);
             }
             if tags {
                 let all = ["+refs/tags/*:refs/capstan/tags/*"];
@@ -219,6 +226,7 @@ impl RemoteCache {
             tags,
             dirty: false,
             local: None,
+            held,
         })
     }
 
@@ -245,31 +253,31 @@ impl RemoteCache {
         let failed = |error: std::io::Error| {
             Fault::environment(format!("preparing the cache for {url}: {error}"))
         };
-        crate::state::create_private(&self.directory).map_err(failed)?;
-        let lock_file = self.directory.join(format!("{key}.lock"));
-        let mut told = false;
-        let lock = loop {
-            if let Some(lock) = Lock::try_take(&lock_file).map_err(failed)? {
-                break lock;
-            }
-            if !told {
-                progress("waiting for another process that fetches the same repository");
-                told = true;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        let git_dir = self.directory.join(&key);
+        let told = || progress("waiting for another process that fetches the same repository");
+        let lock = self.shelf.lock(&key, told).await.map_err(failed)?;
+        let git_dir = self.shelf.path(&key);
         if !git_dir.join("HEAD").is_file() {
-            // Made aside and renamed, so that a half-made one is never used.
-            let aside = tempfile::Builder::new()
-                .prefix(".making-")
-                .permissions(crate::state::private())
-                .tempdir_in(&self.directory)
-                .map_err(failed)?;
-            layout(aside.path(), &[], "sha1", &[]).map_err(failed)?;
-            fs_err::rename(aside.keep(), &git_dir).map_err(failed)?;
+            let making = self.shelf.begin().map_err(failed)?;
+            layout(making.path(), &[], "sha1", &[]).map_err(failed)?;
+            self.shelf.put(&key, making).map_err(failed)?;
         }
         Ok((lock, git_dir))
+    }
+
+    /// Keeps the repository of this URL where it is.
+    fn hold(&self, url: &RemoteUrl) -> Result<Held, Fault> {
+        self.shelf
+            .hold(&key(url))
+            .map_err(|error| Fault::environment(format!("preparing the cache for {url}: {error}")))
+    }
+
+    /// Notes how large the repository of this URL is now.
+    fn weigh(&self, url: &RemoteUrl) {
+        let key = key(url);
+        let size = tree::size(&self.shelf.path(&key));
+        if let Err(error) = self.shelf.weigh(&key, size) {
+            tracing::warn!(%error, "the size of a repository in the cache could not be noted");
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::disk_cache::DiskCache;
 use crate::git::fixture::{Fixture, git_in};
 use crate::git::tests::git;
 
@@ -12,7 +13,7 @@ impl Machine {
     async fn new() -> Self {
         let cache = tempfile::tempdir().unwrap();
         Self {
-            remotes: RemoteCache::new(cache.path()),
+            remotes: RemoteCache::new(&DiskCache::new(cache.path(), u64::MAX)),
             git: git().await,
             cache,
         }

@@ -56,6 +56,7 @@ use crate::git::Git;
 use crate::plugins::Plugins;
 use crate::repository::Origin;
 use crate::sandbox::{BindMount, Engine, Limits, User, WORK};
+use crate::workspace::Checkouts;
 
 /// How steps are run; the same for all tasks of a run.
 #[derive(Debug, Clone)]
@@ -207,6 +208,8 @@ pub struct Runner<E> {
     pub git: Git,
     /// Private directory in which workspaces are made; exists.
     pub workspaces: PathBuf,
+    /// How workspaces get their files.
+    pub checkouts: Checkouts,
     /// Directory of the tasks' logs; made when the first is written.
     pub logs: PathBuf,
     /// Step results on disk; `None`: neither read nor written.

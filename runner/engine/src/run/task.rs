@@ -168,9 +168,8 @@ impl<E: Engine> Progress<'_, E> {
                 continue;
             }
             if self.workspace.is_none() {
-                let first = self.make_workspace(index, &context).await;
-                first.map_err(|fault| Failure::fault(None, "", fault))?;
-                self.lay_out(job.resume.as_ref().map(|resume| &*resume.result))
+                let known = job.resume.as_ref().map(|resume| &*resume.result);
+                self.begin(index, &context, known)
                     .instrument(tracing::info_span!("workspace"))
                     .await?;
             }
@@ -234,6 +233,8 @@ impl<E: Engine> Progress<'_, E> {
         // People read it, and paste it into a shell.
         let slug = lookup::cache_slug(self.job).replace(char::is_control, "-");
         let name = format!("{:04}-{slug}", self.index);
+        // It is part of the paths of an overlay's layers, where these have a meaning.
+        let name = name.replace([',', ':', '\\', '"'], "-");
         // A long name of a repository must not make the directory's name too long for the file system.
         name[..name.floor_char_boundary(100)].to_owned()
     }
@@ -271,9 +272,30 @@ impl<E: Engine> Progress<'_, E> {
         }
     }
 
-    /// Makes the directories of the workspace for the steps from `first` on. The making of the containers of the first steps
-    /// begins, too.
-    async fn make_workspace(&mut self, first: usize, context: &StepContext) -> Result<(), Fault> {
+    /// Makes the workspace for the steps from `first` on, and brings it to the state that `known` describes. The making of the
+    /// containers of the first steps begins, too: as early as they may see the workspace.
+    async fn begin(
+        &mut self,
+        first: usize,
+        context: &StepContext,
+        known: Option<&StepResult>,
+    ) -> Result<(), Box<Failure>> {
+        let fault = |fault| Box::new(Failure::fault(None, "", fault));
+        self.make_workspace().await.map_err(fault)?;
+        // What plugins leave half-prepared is made anew, which no container may have seen.
+        let is_final = !self.hooks.have(Hook::Workspace);
+        if is_final {
+            prepare::first(self, first, context).map_err(fault)?;
+        }
+        self.lay_out(known).await?;
+        if !is_final {
+            prepare::first(self, first, context).map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the workspace, in which the commit may not be laid out yet.
+    async fn make_workspace(&mut self) -> Result<(), Fault> {
         self.tell(Reported::Workspace);
         let runner = self.runner;
         self.open_log()?;
@@ -283,12 +305,13 @@ impl<E: Engine> Progress<'_, E> {
         // Kept at once, so that it is put away also if what follows fails.
         self.workspace = Some(match &self.job.base {
             Base::Commit(_) | Base::Later(_) => {
-                Workspace::make(&runner.git, home, &origin, layout)?
+                let checkouts = &runner.checkouts;
+                Workspace::make(&runner.git, home, &origin, layout, checkouts).await?
             }
             Base::InPlace(_) => Workspace::in_place(&runner.git, home, &origin).await?,
         });
         self.origin = Some(origin);
-        prepare::first(self, first, context)
+        Ok(())
     }
 
     /// Lays out the commit, has plugins prepare it, and brings the workspace to the state that `known` describes.
@@ -317,8 +340,10 @@ impl<E: Engine> Progress<'_, E> {
                 break;
             };
             without.push(failed);
-            let workspace = self.workspace_mut().map_err(fault)?;
-            workspace.clear().await.map_err(fault)?;
+            if let Some(origin) = self.origin.clone() {
+                let workspace = self.workspace_mut().map_err(fault)?;
+                workspace.clear(&origin, layout).await.map_err(fault)?;
+            }
         }
         let Some(known) = known else {
             return Ok(());
@@ -402,6 +427,7 @@ fn layout(job: &Job) -> Layout<'_> {
         } else {
             ""
         },
+        patterns: &[],
         visible_git: true,
     }
 }

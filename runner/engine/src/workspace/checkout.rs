@@ -1,6 +1,6 @@
 //! Lays out the files of a commit, all of them or one directory.
 
-use super::Workspace;
+use super::{Layout, Workspace};
 use crate::fault::Fault;
 use crate::git::GitError;
 use crate::state::free_space;
@@ -14,7 +14,20 @@ const ALMOST_FULL: u64 = 64 * 1024;
 const CONTEXT: &str = "creating workspace: checking out";
 
 impl Workspace {
-    pub(super) async fn check_out_all(&mut self) -> Result<(), Fault> {
+    /// Lays out the files of the commit that the layout wants, in an empty directory.
+    pub(super) async fn lay_out_files(&mut self, layout: Layout<'_>) -> Result<(), Fault> {
+        if !layout.patterns.is_empty() {
+            super::make_sparse(&self.git_dir(), layout.patterns)
+                .map_err(|error| Fault::disk("creating workspace", &error))?;
+        }
+        if layout.only.is_empty() {
+            self.check_out_all().await
+        } else {
+            self.check_out_part(layout.only).await
+        }
+    }
+
+    async fn check_out_all(&mut self) -> Result<(), Fault> {
         let checkout = self.git.isolated_world_writable("read-tree");
         self.environment(checkout)
             .args(["-m", "-u", &self.base_rev])
@@ -25,7 +38,7 @@ impl Workspace {
 
     /// Only `path`, and the files above it that tell git what to ignore and how to convert. The base of the diff
     /// becomes the tree of just these, so that the rest does not count as deleted.
-    pub(super) async fn check_out_part(&mut self, path: &str) -> Result<(), Fault> {
+    async fn check_out_part(&mut self, path: &str) -> Result<(), Fault> {
         let path = path.trim_matches('/');
         let mut wanted = vec![path.to_owned()];
         let mut above = Some("");

@@ -6,9 +6,17 @@
 //!     .git/        for the steps' own use; the runner never reads it
 //!   git/           the runner's git directory and index, borrowing the source's objects
 //!   exec/git       what a git that wants to start another git finds: nothing
+//!   overlay/       where `work` is an overlay: what was written to it
 //! ```
 
 mod checkout;
+mod checkouts;
+pub(crate) mod index;
+mod layer;
+mod layers;
+mod objects;
+pub(crate) mod overlay;
+mod shared;
 pub(crate) mod tree;
 mod unchanged;
 mod visible;
@@ -18,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, Permissions, PermissionsExt as _};
 
+pub use checkouts::{Checkouts, Chosen, Method, Place, choose};
 pub use tree::Tidied;
 pub use visible::{GIT_OBJECTS, visible_git_environment};
 
@@ -25,6 +34,7 @@ use crate::fault::Fault;
 use crate::git::{Git, Invocation};
 use crate::repository::Origin;
 use crate::sandbox::BindMount;
+use layers::Layers;
 
 /// Limit of a diff in bytes unless the caller says another.
 pub const DIFF_LIMIT: usize = 512 * 1024 * 1024;
@@ -37,6 +47,9 @@ const REMEMBERED: usize = 256 * 1024;
 pub struct Layout<'a> {
     /// Only this directory, and the `.gitignore` and `.gitattributes` of those above; empty for everything.
     pub only: &'a str,
+    /// Only what these patterns name, as `git sparse-checkout` without cones takes them; none for everything. Of such a workspace there is no
+    /// diff.
+    pub patterns: &'a [String],
     /// Whether steps find a repository in `/work/.git`. They can then read all objects of the source through
     /// [`Workspace::mounts`], not just those of the commit.
     pub visible_git: bool,
@@ -55,30 +68,52 @@ pub struct Workspace {
     mounts: Vec<BindMount>,
     /// The diff of the index, where it is known, not large, and that of the files as well.
     staged: Option<Vec<u8>>,
+    /// Where the files are from if they are not its own.
+    layers: Option<Layers>,
 }
 
 impl Workspace {
-    /// Makes the directories of a workspace: the new directory `home`, whose parent exists and is private, and what is in
-    /// it. Containers may be made from [`Workspace::root`] and [`Workspace::mounts`] from then on; the files
-    /// come with [`Workspace::check_out`].
+    /// Makes a workspace in the new directory `home`, whose parent exists and is private. Containers may be made from
+    /// [`Workspace::root`] and [`Workspace::mounts`] from then on. Where it shows a shared tree, the files are there at once; elsewhere
+    /// they come with [`Workspace::check_out`].
     ///
     /// # Errors
-    /// A fault of the environment when the file system fails.
-    pub fn make(
+    /// A fault of the workspace when the commit cannot be laid out, of the environment when the file system fails.
+    pub async fn make(
         git: &Git,
         home: PathBuf,
         origin: &Origin,
         layout: Layout<'_>,
+        checkouts: &Checkouts,
     ) -> Result<Self, Fault> {
         let root = home.join("work");
-        Self::make_at(git, home, root, origin, layout)
+        Self::make_in(git, home, root, origin, layout, checkouts).await
     }
 
     /// Like [`Workspace::make`], but what containers see is the new directory `root`, whose parent exists. It is not removed with the workspace.
     ///
     /// # Errors
     /// As there.
-    pub fn make_at(
+    pub async fn make_in(
+        git: &Git,
+        home: PathBuf,
+        root: PathBuf,
+        origin: &Origin,
+        layout: Layout<'_>,
+        checkouts: &Checkouts,
+    ) -> Result<Self, Fault> {
+        let tree = checkouts.tree(git, origin, layout).await?;
+        let mut workspace = Self::make_at(git, home, root, origin, layout)?;
+        if let Some(tree) = tree {
+            workspace
+                .show(tree, origin, layout)
+                .map_err(|error| Fault::disk("creating workspace", &error))?;
+        }
+        Ok(workspace)
+    }
+
+    /// Makes a workspace whose files are its own. They come with [`Workspace::check_out`].
+    fn make_at(
         git: &Git,
         home: PathBuf,
         root: PathBuf,
@@ -100,39 +135,37 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Lays out the commit, with the `origin` and the `layout` that the workspace was made for.
+    /// Shows a shared tree. What is written goes elsewhere.
+    fn show(&mut self, tree: shared::Tree, origin: &Origin, layout: Layout<'_>) -> io::Result<()> {
+        tree.base().clone_into(&mut self.base);
+        let layers = Layers::make(tree, &self.home)?;
+        if layout.visible_git {
+            visible::write(&layers.upper_path(), origin, layout.patterns)?;
+        }
+        layers.mount(&self.root)?;
+        // What was open is the directory under the mount.
+        self.work = tree::open(&self.root)?;
+        self.layers = Some(layers);
+        self.staged = Some(Vec::new());
+        Ok(())
+    }
+
+    /// Lays out the commit, with the `origin` and the `layout` that the workspace was made for, unless the files are there.
     ///
     /// # Errors
     /// A fault of the workspace when the commit cannot be laid out, of the environment when the disk is full.
     pub async fn check_out(&mut self, origin: &Origin, layout: Layout<'_>) -> Result<(), Fault> {
-        if layout.only.is_empty() {
-            self.check_out_all().await?;
-        } else {
-            self.check_out_part(layout.only).await?;
+        if self.layers.is_some() {
+            return Ok(());
         }
+        self.lay_out_files(layout).await?;
         self.staged = Some(Vec::new());
         if layout.visible_git {
-            self.make_git_visible(origin).await?;
+            self.make_index_visible().await?;
+            visible::write(&self.root, origin, layout.patterns)
+                .map_err(|error| Fault::disk("creating workspace", &error))?;
         }
         Ok(())
-    }
-
-    /// Lays out those files of the commit that the patterns of `git sparse-checkout` name, without cones, and a repository that knows
-    /// of the others.
-    ///
-    /// # Errors
-    /// As [`Workspace::check_out`].
-    pub async fn check_out_sparse(
-        &mut self,
-        origin: &Origin,
-        patterns: &[String],
-    ) -> Result<(), Fault> {
-        let failed = |error: io::Error| Fault::disk("creating workspace", &error);
-        make_sparse(&self.git_dir(), patterns).map_err(failed)?;
-        self.check_out_all().await?;
-        self.staged = Some(Vec::new());
-        self.make_git_visible(origin).await?;
-        make_sparse(&self.root.join(".git"), patterns).map_err(failed)
     }
 
     /// Takes the working tree of `origin`, as it is, for the workspace (`facts/batch-spec.md` 4.4). Only the runner's
@@ -170,6 +203,7 @@ impl Workspace {
             base: origin.rev.clone(),
             mounts: Vec::new(),
             staged: None,
+            layers: None,
         })
     }
 
@@ -202,24 +236,8 @@ impl Workspace {
     /// when the disk is full.
     pub async fn diff(&mut self, limit: usize) -> Result<Vec<u8>, Fault> {
         const CONTEXT: &str = "getting diff produced by step";
-        self.unlock_index();
         let staged = self.staged.take();
-        // Told to, git says what it stages: nothing, if no file is another than it was.
-        let mut is_changed = false;
-        self.run("add")
-            .args(["--all", "--verbose"])
-            .stream(|_| is_changed = true)
-            .await
-            .map_err(|error| match &error {
-                crate::git::GitError::Failed { stderr, .. }
-                    if stderr.contains("does not have a commit checked out") =>
-                {
-                    error.into_fault(CONTEXT).hint(
-                        "a step made a git repository without a commit: remove its .git at the end of the step",
-                    )
-                }
-                _ => error.into_fault(CONTEXT),
-            })?;
+        let is_changed = self.stage(CONTEXT).await?;
         if let (false, Some(staged)) = (is_changed, staged) {
             self.staged = Some(staged.clone());
             return Ok(staged);
@@ -244,6 +262,48 @@ impl Workspace {
         Ok(diff)
     }
 
+    /// Brings the index up to the files, as `git add --all` does; tells whether that changed anything.
+    async fn stage(&mut self, context: &str) -> Result<bool, Fault> {
+        self.unlock_index();
+        let mut look = None;
+        if let Some(layers) = &self.layers {
+            let looked = blocking(layers.look(self.git_dir())).await;
+            look = looked.map_err(|error| Fault::disk(context, &error))?;
+            let Some(look) = &look else {
+                return Ok(false);
+            };
+            self.base.clone_from(&look.base);
+            if look.paths.is_empty() {
+                return Ok(look.has_dropped);
+            }
+        }
+        // Told to, git says what it stages: nothing, if no file is another than it was.
+        let mut is_changed = look.as_ref().is_some_and(|look| look.has_dropped);
+        let add = self.run("add").args(["--all", "--verbose"]);
+        let added = match look {
+            None => add.stream(|_| is_changed = true).await,
+            Some(look) => {
+                let limited = add
+                    .args(["--pathspec-from-file=-", "--pathspec-file-nul"])
+                    .env("GIT_LITERAL_PATHSPECS", "1")
+                    .input(look.paths);
+                // Told to look at a file that is ignored, it stages the others and then complains.
+                limited.stream_despite(1, |_| is_changed = true).await
+            }
+        };
+        added.map_err(|error| match &error {
+            crate::git::GitError::Failed { stderr, .. }
+                if stderr.contains("does not have a commit checked out") =>
+            {
+                error.into_fault(context).hint(
+                    "a step made a git repository without a commit: remove its .git at the end of the step",
+                )
+            }
+            _ => error.into_fault(context),
+        })?;
+        Ok(is_changed)
+    }
+
     /// The diff, if it is known without looking: nothing has been written since the last one, or since the commit was laid out, as far as the
     /// workspace was told.
     pub fn known_diff(&self) -> Option<&[u8]> {
@@ -265,7 +325,6 @@ impl Workspace {
             return Ok(());
         }
         self.staged = None;
-        self.unlock_index();
         let apply = self.git.isolated_world_writable("apply");
         self.environment(apply)
             .args(["-p0", "--whitespace=nowarn", "-"])
@@ -273,11 +332,7 @@ impl Workspace {
             .run()
             .await
             .map_err(|error| error.into_fault(CONTEXT))?;
-        self.run("add")
-            .arg("--all")
-            .run()
-            .await
-            .map_err(|error| error.into_fault(CONTEXT))
+        self.stage(CONTEXT).await.map(drop)
     }
 
     /// Takes the changes of `diff`, which [`Workspace::diff`] has just told, back. What git ignores stays.
@@ -299,15 +354,32 @@ impl Workspace {
             .map_err(|error| error.into_fault(CONTEXT))
     }
 
-    /// Empties a workspace that was laid out and in which no step has run, so that it can be laid out again. The directory itself
-    /// stays: containers may have been made from it.
+    /// Empties a workspace that was laid out and in which no step has run, so that it can be laid out again. No container may have been made from
+    /// it.
     ///
     /// # Errors
     /// A fault of the environment when the file system fails.
-    pub async fn clear(&mut self) -> Result<(), Fault> {
+    pub async fn clear(&mut self, origin: &Origin, layout: Layout<'_>) -> Result<(), Fault> {
         let failed = |error: io::Error| Fault::disk("emptying the workspace", &error);
-        let work = self.work.try_clone().map_err(failed)?;
+        self.staged = None;
         let index = self.git_dir().join("index");
+        if let Some(layers) = self.layers.take() {
+            let tree = layers.tree().clone();
+            drop(layers);
+            let (root, overlay) = (self.root.clone(), self.home.join("overlay"));
+            blocking(move || {
+                overlay::unmount(&root)?;
+                let _ours = remove_at(&overlay)?;
+                match fs_err::remove_file(index) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                }
+            })
+            .await
+            .map_err(failed)?;
+            return self.show(tree, origin, layout).map_err(failed);
+        }
+        let work = self.work.try_clone().map_err(failed)?;
         blocking(move || {
             // No step has run, so all of it is our own.
             let _ours = tree::clear(&work)?;
@@ -316,7 +388,6 @@ impl Workspace {
         .await
         .map_err(failed)?;
         self.base.clone_from(&self.base_rev);
-        self.staged = None;
         Ok(())
     }
 
@@ -325,11 +396,12 @@ impl Workspace {
     /// # Errors
     /// A fault of the environment when the file system fails.
     pub async fn settle(&mut self) -> Result<Tidied, Fault> {
-        let work = self
-            .work
-            .try_clone()
-            .map_err(|error| Fault::disk("opening the workspace", &error))?;
-        blocking(move || tree::open_up(&work))
+        let failed = |error: io::Error| Fault::disk("opening the workspace", &error);
+        let work = self.work.try_clone().map_err(failed)?;
+        // Files that were not touched are open to all.
+        let written = self.layers.as_ref().map_or(&self.work, Layers::upper);
+        let written = written.try_clone().map_err(failed)?;
+        blocking(move || tree::open_up(&written, &work))
             .await
             .map_err(|error| Fault::disk("opening up the files written by a step", &error))
     }
@@ -360,7 +432,14 @@ impl Workspace {
     /// A fault of the environment when the file system fails.
     pub async fn remove(&mut self) -> Result<Tidied, Fault> {
         let home = self.home.clone();
-        blocking(move || remove_at(&home)).await.map_err(|error| {
+        let mounted = self.layers.as_ref().map(|_| self.root.clone());
+        let remove = move || {
+            if let Some(root) = mounted {
+                overlay::unmount(&root)?;
+            }
+            remove_at(&home)
+        };
+        blocking(remove).await.map_err(|error| {
             Fault::environment(format!(
                 "removing workspace {}: {error}",
                 self.home.display()
@@ -393,12 +472,13 @@ impl Workspace {
     }
 }
 
-/// Removes a directory with all that is in it, whatever containers wrote there. After [`Tidied::NeedsReclaim`] it may be called again.
+/// Removes a directory with all that is in it, whatever containers wrote there, and without what is mounted in it. After [`Tidied::NeedsReclaim`] it may be called again.
 ///
 /// # Errors
 /// A fault of the environment when the file system fails.
 pub fn remove_directory(directory: &Path) -> Result<Tidied, Fault> {
-    remove_at(directory)
+    overlay::unmount_below(directory)
+        .and_then(|()| remove_at(directory))
         .map_err(|error| Fault::environment(format!("removing {}: {error}", directory.display())))
 }
 
@@ -501,4 +581,4 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

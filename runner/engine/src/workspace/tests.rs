@@ -2,8 +2,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use proptest::prelude::*;
+use rstest::rstest;
 
 use super::*;
+use crate::disk_cache::DiskCache;
 use crate::git::fixture::{Fixture, git_in};
 use crate::git::tests::git;
 use crate::repository::{RemoteCache, Source, open};
@@ -13,28 +15,65 @@ struct Laid {
     home: tempfile::TempDir,
 }
 
+/// What all tests that have to do with workspaces share in `directory`: the fastest way that is possible.
+pub(crate) fn checkouts(directory: &Path) -> Checkouts {
+    made(None, directory)
+}
+
+fn made(wanted: Option<Method>, directory: &Path) -> Checkouts {
+    let cache = DiskCache::new(&directory.join("cache"), u64::MAX);
+    let place = Place {
+        cache: cache.directory(),
+        workspaces: directory,
+        hidden: None,
+    };
+    let chosen = choose(wanted, place).or_else(|fault| {
+        eprintln!("tested in another way: {fault}");
+        choose(None, place)
+    });
+    Checkouts::new(chosen.unwrap().method, &cache)
+}
+
 async fn origin(fixture: &Fixture) -> Origin {
-    let cache = RemoteCache::new(Path::new("/nonexistent"));
+    let cache = RemoteCache::new(&DiskCache::new(Path::new("/nonexistent"), 0));
     let source = Source::Local(fixture.path.clone());
     open(&git().await, &cache, &source, None, |_| {})
         .await
         .unwrap()
 }
 
-async fn lay_out(fixture: &Fixture, only: &str) -> Laid {
-    let home = tempfile::tempdir().unwrap();
+async fn lay_out(method: Method, fixture: &Fixture, only: &str) -> Laid {
+    lay_out_in(tempfile::tempdir().unwrap(), method, fixture, only).await
+}
+
+async fn lay_out_in(
+    home: tempfile::TempDir,
+    method: Method,
+    fixture: &Fixture,
+    only: &str,
+) -> Laid {
     let layout = Layout {
         only,
+        patterns: &[],
         visible_git: true,
     };
     let origin = origin(fixture).await;
     let place = home.path().join("w");
-    let mut workspace = Workspace::make(&git().await, place, &origin, layout).unwrap();
+    let checkouts = made(Some(method), home.path());
+    let made = Workspace::make(&git().await, place, &origin, layout, &checkouts).await;
+    let mut workspace = made.unwrap();
     let mounts = workspace.mounts().to_vec();
     workspace.check_out(&origin, layout).await.unwrap();
     // Containers are made from them before the files are there.
     assert_eq!(workspace.mounts(), mounts);
     Laid { workspace, home }
+}
+
+/// What is mounted does not go with its directory.
+impl Drop for Laid {
+    fn drop(&mut self) {
+        let _ = overlay::unmount_below(self.home.path());
+    }
 }
 
 impl Laid {
@@ -57,8 +96,11 @@ fn mode(path: &Path) -> u32 {
     fs_err::symlink_metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_fresh_workspace_has_all_files_for_everybody_and_no_diff() {
+async fn a_fresh_workspace_has_all_files_for_everybody_and_no_diff(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a", "1\n"), ("dir/b", "2\n")]);
     symlink("dir/b", fixture.path.join("link")).unwrap();
     fixture.write("run.sh", "#!/bin/sh\n");
@@ -68,7 +110,7 @@ async fn a_fresh_workspace_has_all_files_for_everybody_and_no_diff() {
     )
     .unwrap();
     fixture.commit("second");
-    let mut laid = lay_out(&fixture, "").await;
+    let mut laid = lay_out(method, &fixture, "").await;
     let root = laid.root();
     for (path, expected) in [
         ("a", 0o666),
@@ -88,26 +130,32 @@ async fn a_fresh_workspace_has_all_files_for_everybody_and_no_diff() {
     assert_eq!(laid.workspace.base_rev(), fixture.rev("HEAD"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_diff_is_cumulative_and_applies_to_a_fresh_workspace() {
+async fn the_diff_is_cumulative_and_applies_to_a_fresh_workspace(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a", "1\n"), ("b", "2\n"), ("bin", "\0\x01")]);
-    let mut first = lay_out(&fixture, "").await;
+    let mut first = lay_out(method, &fixture, "").await;
     fs_err::write(first.root().join("a"), "changed\n").unwrap();
-    insta::assert_snapshot!(first.diff().await, @r"
-    diff --git a a
-    index d00491f..5ea2ed4 100644
-    --- a
-    +++ a
-    @@ -1 +1 @@
-    -1
-    +changed
-    ");
+    let diff = first.diff().await;
+    insta::allow_duplicates! {
+        insta::assert_snapshot!(diff, @r"
+        diff --git a a
+        index d00491f..5ea2ed4 100644
+        --- a
+        +++ a
+        @@ -1 +1 @@
+        -1
+        +changed
+        ");
+    }
     fs_err::remove_file(first.root().join("b")).unwrap();
     fs_err::write(first.root().join("bin"), b"\0\xff\0").unwrap();
     fs_err::write(first.root().join("new file"), "x").unwrap();
     let diff = first.workspace.diff(DIFF_LIMIT).await.unwrap();
 
-    let mut second = lay_out(&fixture, "").await;
+    let mut second = lay_out(method, &fixture, "").await;
     second.workspace.apply(&diff).await.unwrap();
     assert_eq!(second.workspace.diff(DIFF_LIMIT).await.unwrap(), diff);
     assert_eq!(mode(&second.root().join("new file")), 0o666);
@@ -120,11 +168,14 @@ async fn the_diff_is_cumulative_and_applies_to_a_fresh_workspace() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_diff_follows_every_change_and_the_lack_of_one() {
+async fn the_diff_follows_every_change_and_the_lack_of_one(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     type Change = fn(&Path);
     let fixture = Fixture::with(&[("a", "1\n"), ("b", "2\n")]);
-    let mut laid = lay_out(&fixture, "").await;
+    let mut laid = lay_out(method, &fixture, "").await;
     let root = laid.root();
     let nothing: Change = |_| {};
     let changes: [(Change, &[&str]); 9] = [
@@ -174,18 +225,25 @@ async fn the_diff_follows_every_change_and_the_lack_of_one() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_diff_beyond_the_limit_is_refused() {
+async fn a_diff_beyond_the_limit_is_refused(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a", "1\n")]);
-    let mut laid = lay_out(&fixture, "").await;
+    let mut laid = lay_out(method, &fixture, "").await;
     fs_err::write(laid.root().join("big"), "x\n".repeat(1000)).unwrap();
     let fault = laid.workspace.diff(1000).await.unwrap_err();
-    insta::assert_snapshot!(fault, @"getting diff produced by step: 'git diff' printed more than 1000 bytes");
+    let expected = "getting diff produced by step: 'git diff' printed more than 1000 bytes";
+    assert_eq!(fault.to_string(), expected);
     assert!(laid.workspace.diff(10_000).await.is_ok());
 }
 
+#[rstest]
 #[tokio::test]
-async fn only_a_directory_can_be_laid_out() {
+async fn only_a_directory_can_be_laid_out(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[
         (".gitignore", "*.log\n"),
         ("README", "r\n"),
@@ -195,7 +253,7 @@ async fn only_a_directory_can_be_laid_out() {
         ("a/b/d/e", "e\n"),
         ("a/bc", "no\n"),
     ]);
-    let mut laid = lay_out(&fixture, "a/b").await;
+    let mut laid = lay_out(method, &fixture, "a/b").await;
     let root = laid.root();
     for (path, there) in [
         (".gitignore", true),
@@ -212,26 +270,34 @@ async fn only_a_directory_can_be_laid_out() {
     assert_eq!(laid.diff().await, "");
     fs_err::write(root.join("a/b/x.log"), "").unwrap();
     fs_err::write(root.join("a/b/new"), "n\n").unwrap();
-    insta::assert_snapshot!(laid.diff().await, @r"
-    diff --git a/b/new a/b/new
-    new file mode 100644
-    index 0000000..8ba3a16
-    --- /dev/null
-    +++ a/b/new
-    @@ -0,0 +1 @@
-    +n
-    ");
+    let diff = laid.diff().await;
+    insta::allow_duplicates! {
+        insta::assert_snapshot!(diff, @r"
+        diff --git a/b/new a/b/new
+        new file mode 100644
+        index 0000000..8ba3a16
+        --- /dev/null
+        +++ a/b/new
+        @@ -0,0 +1 @@
+        +n
+        ");
+    }
     assert_eq!(visible_status(&laid), "?? a/b/new\n");
 
     let home = tempfile::tempdir().unwrap();
     let layout = Layout {
         only: "a/none",
+        patterns: &[],
         visible_git: false,
     };
     let origin = origin(&fixture).await;
     let place = home.path().join("w");
-    let mut workspace = Workspace::make(&git().await, place, &origin, layout).unwrap();
-    let fault = workspace.check_out(&origin, layout).await.unwrap_err();
+    let (git, checkouts) = (git().await, made(Some(method), home.path()));
+    let laid_out = async {
+        let mut workspace = Workspace::make(&git, place, &origin, layout, &checkouts).await?;
+        workspace.check_out(&origin, layout).await
+    };
+    let fault = laid_out.await.unwrap_err();
     assert!(
         fault.message.contains("there is no directory \"a/none\""),
         "{fault}"
@@ -256,8 +322,11 @@ fn visible_status(laid: &Laid) -> String {
     String::from_utf8(status).unwrap()
 }
 
+#[rstest]
 #[tokio::test]
-async fn steps_find_a_clean_repository() {
+async fn steps_find_a_clean_repository(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     fixture.git(&[
         "remote",
@@ -265,7 +334,7 @@ async fn steps_find_a_clean_repository() {
         "origin",
         "https://u:secret@github.com/acme/widgets.git",
     ]);
-    let laid = lay_out(&fixture, "").await;
+    let laid = lay_out(method, &fixture, "").await;
     assert_eq!(mode(&laid.root().join(".git/index")), 0o666);
     assert_eq!(visible_status(&laid), "");
     let text = |arguments: &[&str]| text_of(&laid.root(), arguments);
@@ -289,8 +358,11 @@ async fn steps_find_a_clean_repository() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn borrowed_objects_are_mounted_too() {
+async fn borrowed_objects_are_mounted_too(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let lender = Fixture::with(&[("a", "1\n")]);
     let borrower = Fixture::new();
     fs_err::remove_dir_all(&borrower.path).unwrap();
@@ -307,7 +379,7 @@ async fn borrowed_objects_are_mounted_too() {
     );
     borrower.write("b", "2\n");
     borrower.commit("second");
-    let mut laid = lay_out(&borrower, "").await;
+    let mut laid = lay_out(method, &borrower, "").await;
     assert_eq!(visible_status(&laid), "");
     let targets: Vec<&str> = laid
         .workspace
@@ -399,10 +471,13 @@ fn booby_trap(root: &Path, trap: &Path) {
     .unwrap();
 }
 
+#[rstest]
 #[tokio::test]
-async fn nothing_of_a_hostile_workspace_runs() {
+async fn nothing_of_a_hostile_workspace_runs(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a", "1\n")]);
-    let mut laid = lay_out(&fixture, "").await;
+    let mut laid = lay_out(method, &fixture, "").await;
     let trap = tempfile::tempdir().unwrap();
     booby_trap(&laid.root(), trap.path());
     // The second and third time git knows the nested repositories, which is when it would look into them.
@@ -433,8 +508,11 @@ async fn nothing_of_a_hostile_workspace_runs() {
     assert!(fs_err::read_dir(trap.path()).unwrap().next().is_some());
 }
 
+#[rstest]
 #[tokio::test]
-async fn whatever_becomes_of_dot_git_the_diff_is_the_same() {
+async fn whatever_becomes_of_dot_git_the_diff_is_the_same(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     let elsewhere = Fixture::with(&[("other", "x\n")]);
     let replacements: [fn(&Path, &Path); 6] = [
@@ -449,34 +527,40 @@ async fn whatever_becomes_of_dot_git_the_diff_is_the_same() {
     ];
     let mut diffs = std::collections::BTreeSet::new();
     for replace in replacements {
-        let mut laid = lay_out(&fixture, "").await;
+        let mut laid = lay_out(method, &fixture, "").await;
         let dot_git = laid.root().join(".git");
         fs_err::remove_dir_all(&dot_git).unwrap();
         replace(&dot_git, &elsewhere.path);
         fs_err::write(laid.root().join("a"), "2\n").unwrap();
         diffs.insert(laid.diff().await);
         assert_eq!(laid.workspace.remove().await.unwrap(), Tidied::Done);
-        assert_eq!(fs_err::read_dir(laid.home.path()).unwrap().count(), 0);
+        assert!(!laid.home.path().join("w").exists());
     }
     assert_eq!(diffs.len(), 1);
     assert!(elsewhere.path.join(".git/HEAD").exists());
     assert_eq!(elsewhere.git(&["status", "--porcelain"]), b"");
 }
 
+#[rstest]
 #[tokio::test]
-async fn locks_left_in_the_index_do_not_matter() {
+async fn locks_left_in_the_index_do_not_matter(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a", "1\n")]);
-    let mut laid = lay_out(&fixture, "").await;
+    let mut laid = lay_out(method, &fixture, "").await;
     fs_err::write(laid.root().join(".git/index.lock"), "").unwrap();
     fs_err::write(laid.root().parent().unwrap().join("git/index.lock"), "").unwrap();
     fs_err::write(laid.root().join("b"), "").unwrap();
     assert!(laid.diff().await.contains("new file mode"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_nested_repository_without_commit_is_explained() {
+async fn a_nested_repository_without_commit_is_explained(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a", "1\n")]);
-    let mut laid = lay_out(&fixture, "").await;
+    let mut laid = lay_out(method, &fixture, "").await;
     fs_err::create_dir(laid.root().join("n")).unwrap();
     git_in(&laid.root().join("n"), &["init", "--quiet"]);
     let fault = laid.workspace.diff(DIFF_LIMIT).await.unwrap_err();
@@ -489,8 +573,11 @@ async fn a_nested_repository_without_commit_is_explained() {
     assert!(fault.hint.unwrap().contains("without a commit"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn files_stored_against_their_attributes_change_only_when_touched() {
+async fn files_stored_against_their_attributes_change_only_when_touched(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[
         ("a.txt", "1\r\n"),
         ("we\"ird\n.txt", "1\r\n"),
@@ -500,7 +587,7 @@ async fn files_stored_against_their_attributes_change_only_when_touched() {
     fixture.write(".gitattributes", "*.txt text\n");
     fixture.git(&["add", ".gitattributes"]);
     fixture.git(&["commit", "--quiet", "-m", "attributes"]);
-    let mut laid = lay_out(&fixture, "").await;
+    let mut laid = lay_out(method, &fixture, "").await;
     assert_eq!(laid.diff().await, "");
     fs_err::write(laid.root().join("b.txt"), "2\r\n").unwrap();
     for _ in 0..2 {
@@ -513,10 +600,13 @@ async fn files_stored_against_their_attributes_change_only_when_touched() {
     assert!(laid.diff().await.contains("-1\r\n+1\n"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_lost_directory_is_made_again_inside_the_workspace_only() {
+async fn a_lost_directory_is_made_again_inside_the_workspace_only(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a/b/c", "1\n"), ("file", "")]);
-    let mut laid = lay_out(&fixture, "").await;
+    let mut laid = lay_out(method, &fixture, "").await;
     let root = laid.root();
     fs_err::remove_dir_all(root.join("a")).unwrap();
     laid.workspace.ensure_directory("a/b").await.unwrap();
@@ -531,10 +621,13 @@ async fn a_lost_directory_is_made_again_inside_the_workspace_only() {
     assert!(laid.workspace.ensure_directory("../x").await.is_err());
 }
 
+#[rstest]
 #[tokio::test]
-async fn files_of_any_mode_are_settled_without_changing_the_diff() {
+async fn files_of_any_mode_are_settled_without_changing_the_diff(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a", "1\n")]);
-    let mut laid = lay_out(&fixture, "").await;
+    let mut laid = lay_out(method, &fixture, "").await;
     let root = laid.root();
     fs_err::create_dir(root.join("d")).unwrap();
     fs_err::write(root.join("d/x"), "x").unwrap();
@@ -555,6 +648,7 @@ enum Edit {
     Write(usize, Vec<u8>),
     Remove(usize),
     Rename(usize, usize),
+    Move(usize, usize),
     Link(usize, usize),
     Executable(usize),
     Directory(usize),
@@ -567,7 +661,7 @@ impl Edit {
     fn suits(&self, in_base: bool) -> bool {
         let (from, to) = match self {
             Self::Repository(_) if in_base => return false,
-            Self::Rename(from, to) => (from, to),
+            Self::Rename(from, to) | Self::Move(from, to) => (from, to),
             Self::Write(n, _)
             | Self::Remove(n)
             | Self::Link(n, _)
@@ -575,7 +669,9 @@ impl Edit {
             | Self::Directory(n)
             | Self::Repository(n) => (n, n),
         };
-        in_base || ![from, to].iter().any(|&&n| names()[n] == b".gitattributes")
+        // One may go with the directory that it is in.
+        let in_the_way = |n: usize| names()[n] == b".gitattributes";
+        in_base || ![from, to].iter().any(|&&n| in_the_way(n))
     }
 }
 
@@ -585,8 +681,11 @@ fn names() -> Vec<Vec<u8>> {
         "a",
         "a/b",
         "a/b/c",
+        "dir",
         "dir/one",
         "dir/two.txt",
+        "dir/deep/down/file",
+        "dir/deep",
         "with space",
         "with\ttab",
         "with\"quote",
@@ -629,6 +728,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         6 => (name.clone(), content()).prop_map(|(n, c)| Edit::Write(n, c)),
         2 => name.clone().prop_map(Edit::Remove),
         2 => (name.clone(), name.clone()).prop_map(|(a, b)| Edit::Rename(a, b)),
+        2 => (name.clone(), name.clone()).prop_map(|(a, b)| Edit::Move(a, b)),
         1 => (name.clone(), name.clone()).prop_map(|(a, b)| Edit::Link(a, b)),
         1 => name.clone().prop_map(Edit::Executable),
         1 => name.clone().prop_map(Edit::Directory),
@@ -666,6 +766,20 @@ fn perform(root: &Path, edit: &Edit) {
                 clear(&path);
                 clear(&at(*to));
                 fs_err::write(at(*to), content).unwrap();
+            }
+        }
+        Edit::Move(from, to) => {
+            let (from, to) = (at(*from), at(*to));
+            let nested = from.starts_with(&to) || to.starts_with(&from);
+            if from.symlink_metadata().is_ok() && !nested {
+                clear(&to);
+                // As a step would do it.
+                let moved = std::process::Command::new("mv")
+                    .arg("--")
+                    .arg(&from)
+                    .arg(&to)
+                    .status();
+                assert!(moved.unwrap().success());
             }
         }
         Edit::Link(n, to) => {
@@ -729,44 +843,55 @@ proptest! {
             let parent = tempfile::tempdir().unwrap();
             git_in(parent.path(), &["clone", "--quiet", fixture.path.to_str().unwrap(), "clone"]);
             let clone = parent.path().join("clone");
-            let mut laid = lay_out(&fixture, "").await;
+            let mut all = Vec::new();
+            for method in Method::ALL {
+                all.push((method, lay_out(method, &fixture, "").await));
+            }
             for edits in &steps {
                 for edit in edits {
                     perform(&clone, edit);
-                    perform(&laid.root(), edit);
+                    for (_, laid) in &all {
+                        perform(&laid.root(), edit);
+                    }
                 }
                 git_in(&clone, &["add", "--all"]);
                 let expected = git_in(&clone, &["diff", "--cached", "--no-prefix", "--binary"]);
-                let found = laid.workspace.diff(DIFF_LIMIT).await.unwrap();
-                assert_eq!(
-                    String::from_utf8_lossy(&found),
-                    String::from_utf8_lossy(&expected)
-                );
-                assert!(found == expected);
+                for (method, laid) in &mut all {
+                    let found = laid.workspace.diff(DIFF_LIMIT).await.unwrap();
+                    assert_eq!(
+                        String::from_utf8_lossy(&found),
+                        String::from_utf8_lossy(&expected),
+                        "{method:?}"
+                    );
+                    assert!(found == expected);
+                }
             }
         });
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn patterns_say_what_is_laid_out_elsewhere() {
+async fn patterns_say_what_is_laid_out_elsewhere(
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
+) {
     let fixture = Fixture::with(&[("a/x", "1\n"), ("b/y", "2\n"), ("README", "3\n")]);
     fixture.git(&["tag", "v1"]);
     let mut origin = origin(&fixture).await;
     origin.tags = vec![(fixture.rev("v1"), "v1".to_owned())];
     let directory = tempfile::tempdir().unwrap();
     let (home, root) = (directory.path().join("w"), directory.path().join("data"));
+    let patterns = ["a/*".to_owned()];
     let layout = Layout {
         only: "",
+        patterns: &patterns,
         visible_git: true,
     };
-    let mut workspace =
-        Workspace::make_at(&git().await, home.clone(), root.clone(), &origin, layout).unwrap();
-    let patterns = ["a/*".to_owned()];
-    workspace
-        .check_out_sparse(&origin, &patterns)
-        .await
-        .unwrap();
+    let (git, checkouts) = (git().await, made(Some(method), directory.path()));
+    let (kept, at) = (home.clone(), root.clone());
+    let made = Workspace::make_in(&git, kept, at, &origin, layout, &checkouts).await;
+    let mut workspace = made.unwrap();
+    workspace.check_out(&origin, layout).await.unwrap();
     assert!(
         root.join("a/x").is_file() && !root.join("b").exists() && !root.join("README").exists()
     );

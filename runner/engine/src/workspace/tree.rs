@@ -60,19 +60,21 @@ pub(super) fn open_child(parent: &Dir, name: &OsStr) -> io::Result<Dir> {
 /// Makes every directory `a+rwx` and every file `a+rw`, so that any user can go on working. The execute bits
 /// of files, which git tracks, stay; set-id and sticky bits go. Devices, sockets and pipes are left alone.
 ///
+/// What is in `root` is changed through `writable`: the same directory, or the overlay that it is a layer of, which must hear of a change.
+///
 /// # Errors
 /// The file system's, with the path.
-pub(super) fn open_up(root: &Dir) -> io::Result<Tidied> {
+pub(super) fn open_up(root: &Dir, writable: &Dir) -> io::Result<Tidied> {
     let mut tidied = Tidied::Done;
     let mut pending = vec![PathBuf::new()];
     while let Some(path) = pending.pop() {
-        let directory = if path.as_os_str().is_empty() {
-            root.try_clone()
-        } else {
-            root.open_dir(&path)
+        let open = |root: &Dir| match path.as_os_str().is_empty() {
+            true => root.try_clone(),
+            false => root.open_dir(&path),
         };
-        let entries = match directory.and_then(|d| Ok((d.entries()?, d))) {
-            Ok(entries) => entries,
+        let opened = open(root).and_then(|directory| Ok((directory.entries()?, open(writable)?)));
+        let (entries, directory) = match opened {
+            Ok(opened) => opened,
             Err(error) if is_denied(&error) => {
                 tidied.foreign(|| path);
                 continue;
@@ -81,7 +83,6 @@ pub(super) fn open_up(root: &Dir) -> io::Result<Tidied> {
             Err(error) if is_too_long(&error) => continue,
             Err(error) => return Err(at(&path, &error)),
         };
-        let (entries, directory) = entries;
         for entry in entries {
             let entry = entry.map_err(|error| at(&path, &error))?;
             let name = entry.file_name();
@@ -102,7 +103,8 @@ pub(super) fn open_up(root: &Dir) -> io::Result<Tidied> {
                 continue;
             };
             if mode != wanted {
-                match directory.set_permissions(&name, Permissions::from_mode(wanted)) {
+                let to = Permissions::from_mode(wanted);
+                match directory.set_permissions(&name, to) {
                     Ok(()) => {}
                     // Somebody else's, but open already.
                     Err(error) if is_denied(&error) && enough => {}
@@ -119,6 +121,26 @@ pub(super) fn open_up(root: &Dir) -> io::Result<Tidied> {
         }
     }
     Ok(tidied)
+}
+
+/// About what a tree of our own takes on the disk, in bytes. What cannot be looked at does not count.
+pub(crate) fn size(root: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    const BLOCK: u64 = 512;
+    let mut size = 0;
+    let mut pending = vec![root.to_path_buf()];
+    while let Some(path) = pending.pop() {
+        let Ok(metadata) = fs_err::symlink_metadata(&path) else {
+            continue;
+        };
+        size += metadata.blocks() * BLOCK;
+        if metadata.is_dir()
+            && let Ok(entries) = fs_err::read_dir(&path)
+        {
+            pending.extend(entries.flatten().map(|entry| entry.path()));
+        }
+    }
+    size
 }
 
 /// Removes the directory `name` of `parent` with all that is in it. Not being there is fine.
@@ -259,6 +281,10 @@ mod tests {
         fs_err::metadata(path).unwrap().permissions().mode() & 0o7777
     }
 
+    fn open_up_itself(root: &Dir) -> io::Result<Tidied> {
+        open_up(root, root)
+    }
+
     fn set(path: &Path, mode: u32) {
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
@@ -280,7 +306,10 @@ mod tests {
         symlink(&secret, closed.join("link")).unwrap();
         symlink(outside.path(), closed.join("directory-link")).unwrap();
         set(&closed, 0);
-        assert_eq!(open_up(&open(root.path()).unwrap()).unwrap(), Tidied::Done);
+        assert_eq!(
+            open_up_itself(&open(root.path()).unwrap()).unwrap(),
+            Tidied::Done
+        );
         for (name, expected) in [("plain", 0o666), ("program", 0o766), ("none", 0o666)] {
             assert_eq!(mode(&closed.join(name)), expected, "{name}");
         }
@@ -325,7 +354,7 @@ mod tests {
             entries: 1,
             example: example.into(),
         };
-        assert_eq!(open_up(&tree).unwrap(), expected("theirs"));
+        assert_eq!(open_up_itself(&tree).unwrap(), expected("theirs"));
         assert_eq!(
             remove(&parent, "tree".as_ref()).unwrap(),
             expected("theirs/file")
@@ -333,7 +362,7 @@ mod tests {
         assert!(tree.symlink_metadata("ours").is_err());
         // As it is after a container has opened everything.
         let opened = open_child(&parent, "opened".as_ref()).unwrap();
-        assert_eq!(open_up(&opened).unwrap(), Tidied::Done);
+        assert_eq!(open_up_itself(&opened).unwrap(), Tidied::Done);
         assert_eq!(remove(&parent, "opened".as_ref()).unwrap(), Tidied::Done);
     }
 
@@ -401,7 +430,7 @@ mod tests {
             at = open_child(&at, "dd".as_ref()).unwrap();
         }
         let tree = open_child(&handle, "tree".as_ref()).unwrap();
-        assert_eq!(open_up(&tree).unwrap(), Tidied::Done);
+        assert_eq!(open_up_itself(&tree).unwrap(), Tidied::Done);
         assert_eq!(remove(&handle, "tree".as_ref()).unwrap(), Tidied::Done);
         assert!(!parent.path().join("tree").exists());
     }

@@ -23,21 +23,18 @@ pub fn visible_git_environment(place: &str) -> [(&'static str, &str); 3] {
 }
 
 impl Workspace {
-    pub(super) async fn make_git_visible(&mut self, origin: &Origin) -> Result<(), Fault> {
+    /// Makes the index that steps see: of the files that were laid out, and of the others as ones that are absent on purpose.
+    pub(super) async fn make_index_visible(&mut self) -> Result<(), Fault> {
         let failed = |error: io::Error| Fault::disk("creating workspace", &error);
         let directory = self.root.join(".git");
-        let targets: Vec<PathBuf> = targets(origin).map(PathBuf::from).collect();
         // No process of a step has run yet, so plain paths are safe here.
-        write(&directory, origin, &targets).map_err(failed)?;
-        fs_err::copy(self.git_dir().join("index"), directory.join("index")).map_err(failed)?;
+        fs_err::create_dir_all(&directory)
+            .and_then(|()| fs_err::copy(self.git_dir().join("index"), directory.join("index")))
+            .map_err(failed)?;
         if self.base != self.base_rev {
             self.hide_missing(&directory).await?;
         }
-        let handle = tree::open(&directory).map_err(failed)?;
-        let _ours = tree::open_up(&handle).map_err(failed)?;
-        fs_err::set_permissions(&directory, std::fs::Permissions::from_mode(0o777))
-            .map_err(failed)?;
-        Ok(())
+        open_up(&directory).map_err(failed)
     }
 
     /// Adds what was not laid out to the index of the steps, marked as absent on purpose.
@@ -83,6 +80,25 @@ impl Workspace {
     }
 }
 
+/// Makes the rest of the repository that steps see, in the directory of a work tree.
+pub(super) fn write(root: &Path, origin: &Origin, patterns: &[String]) -> io::Result<()> {
+    let directory = root.join(".git");
+    let targets: Vec<PathBuf> = targets(origin).map(PathBuf::from).collect();
+    fs_err::create_dir_all(&directory)?;
+    write_files(&directory, origin, &targets)?;
+    if !patterns.is_empty() {
+        super::make_sparse(&directory, patterns)?;
+    }
+    open_up(&directory)
+}
+
+/// Lets all users of containers write to a directory of our own.
+fn open_up(directory: &Path) -> io::Result<()> {
+    let handle = tree::open(directory)?;
+    let _ours = tree::open_up(&handle, &handle)?;
+    fs_err::set_permissions(directory, std::fs::Permissions::from_mode(0o777))
+}
+
 /// What containers need besides the workspace's directory, for the repository in it to be whole.
 pub(super) fn mounts(home: &Path, origin: &Origin) -> io::Result<Vec<BindMount>> {
     let mut mounts = Vec::new();
@@ -112,8 +128,7 @@ fn targets(origin: &Origin) -> impl Iterator<Item = String> {
     (0..origin.objects.len()).map(|n| format!("{GIT_OBJECTS}/{n}"))
 }
 
-fn write(directory: &Path, origin: &Origin, objects: &[PathBuf]) -> io::Result<()> {
-    fs_err::create_dir(directory)?;
+fn write_files(directory: &Path, origin: &Origin, objects: &[PathBuf]) -> io::Result<()> {
     let mut settings = vec![
         ("user.name", "Sourcegraph".to_owned()),
         ("user.email", "batch-changes@sourcegraph.com".to_owned()),

@@ -13,7 +13,7 @@ use capstan_engine::repository::Origin;
 use capstan_engine::run::{
     Base, Failure, GetOrigin, Job as EngineJob, Outcome, PlainRun, Report, Reported,
 };
-use capstan_engine::sandbox::{BindMount, Stream, User};
+use capstan_engine::sandbox::{Stream, User};
 use capstan_engine::workspace::{Layout, Workspace, visible_git_environment};
 use serde::Deserialize;
 
@@ -58,8 +58,9 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Attempt {
         Err(failure) => return Attempt::Ended(ending::of_failure(&failure, None)),
     };
     let mut ended = match prepare(running).await {
-        Ok(mounts) => {
-            run.mount(mounts);
+        Ok(workspace) => {
+            let mounts = workspace.iter().flat_map(|workspace| workspace.mounts());
+            run.mount(mounts.cloned().collect());
             docker_steps(running, &mut run, &teller).await
         }
         Err(ending) => Err(Attempt::Ended(ending)),
@@ -191,12 +192,12 @@ async fn cli_steps<S: Engines>(running: &Running<'_, S>) -> Result<(), Ending> {
     Ok(())
 }
 
-/// Gets the repository, lays it out, writes the files and scripts. Returns what containers need besides.
-async fn prepare<S: Engines>(running: &Running<'_, S>) -> Result<Vec<BindMount>, Ending> {
+/// Gets the repository, lays it out, writes the files and scripts. Returns the workspace, which is there as long as that is kept.
+async fn prepare<S: Engines>(running: &Running<'_, S>) -> Result<Option<Workspace>, Ending> {
     let Running {
         job, place, log, ..
     } = *running;
-    let mut mounts = Vec::new();
+    let mut workspace = None;
     if !job.repository_name.is_empty() {
         let setup = Setup::new(log, Vec::new(), None);
         let laid_out = tokio::select! {
@@ -208,7 +209,7 @@ async fn prepare<S: Engines>(running: &Running<'_, S>) -> Result<Vec<BindMount>,
             laid_out = lay_out(running, &setup) => laid_out,
         };
         match laid_out {
-            Ok(needed) => mounts = needed,
+            Ok(laid_out) => workspace = Some(laid_out),
             Err(fault) => {
                 setup.failed(&fault.message);
                 return Err(ending::of_fault(&fault));
@@ -239,13 +240,13 @@ async fn prepare<S: Engines>(running: &Running<'_, S>) -> Result<Vec<BindMount>,
         });
     }
     super::setup::tell_files(log, &written, None);
-    Ok(mounts)
+    Ok(workspace)
 }
 
 async fn lay_out<S: Engines>(
     running: &Running<'_, S>,
     setup: &Arc<Setup>,
-) -> Result<Vec<BindMount>, Fault> {
+) -> Result<Workspace, Fault> {
     let Running {
         job,
         checked,
@@ -277,17 +278,15 @@ async fn lay_out<S: Engines>(
     };
     let layout = Layout {
         only: "",
+        patterns: &job.sparse_checkout,
         visible_git: true,
     };
     let home = place.tasks().join("0");
-    let mut workspace = Workspace::make_at(&context.git, home, root, &origin, layout)?;
-    if job.sparse_checkout.is_empty() {
-        workspace.check_out(&origin, layout).await?;
-    } else {
-        let patterns = &job.sparse_checkout;
-        workspace.check_out_sparse(&origin, patterns).await?;
-    }
-    Ok(workspace.mounts().to_vec())
+    let checkouts = &context.checkouts;
+    let mut workspace =
+        Workspace::make_in(&context.git, home, root, &origin, layout, checkouts).await?;
+    workspace.check_out(&origin, layout).await?;
+    Ok(workspace)
 }
 
 /// The job as plugins see it.

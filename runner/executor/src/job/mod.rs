@@ -32,6 +32,7 @@ use capstan_engine::plugins::Plugins;
 use capstan_engine::repository::RemoteCache;
 use capstan_engine::run::{Report, Runner};
 use capstan_engine::sandbox::{BindMount, Limits, User};
+use capstan_engine::workspace::Checkouts;
 use capstan_protocol::{DockerAuthConfig, Job};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -58,6 +59,8 @@ pub struct JobContext<S> {
     pub git: Git,
     /// Repositories that were fetched.
     pub remotes: RemoteCache,
+    /// How workspaces get their files.
+    pub checkouts: Checkouts,
     /// What the operator has configured to be called in every job.
     pub plugins: Plugins,
 }
@@ -250,6 +253,7 @@ impl<S: Engines> Running<'_, S> {
             engine: Arc::clone(self.engine),
             git: self.context.git.clone(),
             workspaces: self.place.tasks(),
+            checkouts: self.context.checkouts.clone(),
             logs: self.place.logs(),
             // The server keeps results.
             cache: None,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use capstan_core::plugin::Hook;
 use capstan_engine::docker::{self, Owner, SeenAt};
-use capstan_engine::repository::RemoteCache;
 use capstan_engine::state::{Run, State};
+use capstan_engine::workspace::Checkouts;
 use capstan_executor::client::{Client, VERSION};
 use capstan_executor::job::engines::{Containers, DockerAndComponents};
 use capstan_executor::job::{self, Ending, JobContext};
@@ -19,7 +19,7 @@ use crate::config::{Config, Environment, ExecutorConfig};
 use crate::engines;
 use crate::failure::Failed;
 use crate::plugins;
-use crate::tools::Tools;
+use crate::tools::{CHECKOUTS, Tools};
 use crate::workplace;
 
 /// How long the container engine is waited for at the start.
@@ -49,7 +49,7 @@ impl Station {
         let mut tools = Tools::open(config, environment).await?;
         if executor.workspaces.is_some() {
             // Containers borrow objects from it, so the engine has to see it, too.
-            tools.remotes = RemoteCache::new(&config.state_dir);
+            tools.keep_in(&config.state_dir.join(CHECKOUTS), config);
         }
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
@@ -96,6 +96,22 @@ impl Station {
         };
         // Directories are not removed before the containers that use them.
         workplace::sweep(&state);
+        let hides_mounts = match info {
+            Some(info) => info.hides_mounts,
+            None => Some("the container engine was not there when the executor started"),
+        };
+        let chosen = workplace::checkouts(config, &tools.cache, run.directory(), hides_mounts)?;
+        for (method, reason) in &chosen.refused {
+            tracing::info!(
+                method = method.name(),
+                reason,
+                "workspaces are not made in this way"
+            );
+        }
+        let checkouts = match executor.keep_workspaces {
+            true => Checkouts::own(),
+            false => Checkouts::new(chosen.method, &tools.cache),
+        };
         let settings = job::Settings {
             // Engines refuse to give more than they have.
             cpus: executor.cpus.map(|cpus| cpus.min(there as f64)),
@@ -124,6 +140,7 @@ impl Station {
             engines: DockerAndComponents::new(Arc::clone(&containers), host, resolver),
             git: tools.git,
             remotes: tools.remotes,
+            checkouts,
             plugins,
         };
         Ok(Self {

@@ -20,10 +20,12 @@ use capstan_core::task::{BatchChange, Repository, Task};
 use super::fake::{Fake, FakeEngine, Recorder};
 use super::{Base, Finished, Job, Outcome, Resume, Runner, Settings};
 use crate::cache::StepCache;
+use crate::disk_cache::DiskCache;
 use crate::git::fixture::Fixture;
 use crate::git::tests::git;
 use crate::plugins::Plugins;
 use crate::repository::{Origin, RemoteCache, Source, open};
+use crate::workspace::tests::checkouts;
 
 /// A repository with the files `README` and `sub/file`, an engine, and all that a run needs.
 struct Bench {
@@ -43,7 +45,7 @@ impl Bench {
     async fn new() -> Self {
         let fixture = Fixture::with(&[("README", "hello\n"), ("sub/file", "1\n")]);
         let source = Source::Local(fixture.path.clone());
-        let remotes = RemoteCache::new(Path::new("/nonexistent"));
+        let remotes = RemoteCache::new(&DiskCache::new(Path::new("/nonexistent"), 0));
         let origin = open(&git().await, &remotes, &source, None, |_| {}).await;
         let directory = tempfile::tempdir().unwrap();
         fs_err::create_dir(directory.path().join("workspaces")).unwrap();
@@ -110,6 +112,7 @@ impl Bench {
             engine: Arc::new(FakeEngine(Arc::clone(&self.fake))),
             git: git().await,
             workspaces: self.directory.path().join("workspaces"),
+            checkouts: checkouts(self.directory.path()),
             logs: self.directory.path().join("logs"),
             cache: self.cache.clone(),
             plugins: Plugins::default(),

@@ -14,9 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use capstan_engine::disk_cache::DiskCache;
 use capstan_engine::git::Git;
 use capstan_engine::plugins::Plugins;
 use capstan_engine::repository::RemoteCache;
+use capstan_engine::workspace::{self, Checkouts};
 use capstan_protocol::{Content, DockerStep, File, Job, LogEntry};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -121,13 +123,21 @@ impl Bench {
         };
         let client = Client::new(settings, metrics()).unwrap();
         let seen = Arc::<Seen>::default();
+        let cache = DiskCache::new(&directory.path().join("cache"), u64::MAX);
+        let place = workspace::Place {
+            cache: &directory.path().join("cache"),
+            workspaces: directory.path(),
+            hidden: None,
+        };
+        let chosen = workspace::choose(None, place).unwrap();
         let context = JobContext {
             client: Arc::new(client),
             workspaces: directory.path().join("scratch"),
             settings: Settings::default(),
             engines: Shells(Arc::clone(&seen)),
             git: Git::check(std::env::vars_os()).await.unwrap(),
-            remotes: RemoteCache::new(&directory.path().join("cache")),
+            remotes: RemoteCache::new(&cache),
+            checkouts: Checkouts::new(chosen.method, &cache),
             plugins: Plugins::default(),
         };
         Self {
@@ -148,6 +158,7 @@ impl Bench {
             settings,
             git,
             remotes,
+            checkouts,
             plugins,
             ..
         } = self.context;
@@ -162,6 +173,7 @@ impl Bench {
                 engines,
                 git,
                 remotes,
+                checkouts,
                 plugins,
             },
             cancel: self.cancel,

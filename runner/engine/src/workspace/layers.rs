@@ -1,0 +1,223 @@
+//! A workspace that shows a shared tree and keeps apart what is written to it.
+//!
+//! ```text
+//! <home>/overlay/
+//!   upper/    what was changed
+//!   work/     the kernel's own
+//! ```
+//!
+//! Its diff looks at nothing but what was changed: the runner's index has the files that were touched, and no others, and the
+//! diff is against a tree of just these. Git looks at them as it would if it looked at everything, because what it asks the index about
+//! a directory that it passes on its way there is answered: of each there is a file, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use cap_std::fs::Dir;
+
+use super::index::{Entry, Index, Status, write};
+use super::layer::{Touch, above, cover, touched};
+use super::objects::write_trees;
+use super::shared::Tree;
+use super::{overlay, tree};
+
+/// Most paths that git is told to look at. Where more were touched, it looks at whole directories.
+const PATHS: usize = 128;
+
+/// A file that was written this shortly before the index may have been written in the same moment, as far as clocks tell.
+const MOMENT: Duration = Duration::from_millis(50);
+
+/// Where the files of a workspace come from, and where those go that are written.
+#[derive(Debug)]
+pub(super) struct Layers {
+    tree: Tree,
+    directory: PathBuf,
+    upper: Dir,
+    selection: Arc<Mutex<Selection>>,
+}
+
+/// What of the tree is in the runner's index.
+#[derive(Debug, Default)]
+struct Selection {
+    /// Positions in the tree's index.
+    selected: BTreeSet<usize>,
+    /// The tree of just these.
+    base: String,
+}
+
+/// What git has to look at.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// Paths from the root of the workspace, each with a NUL behind it; none if nothing has to be looked at.
+    pub(super) paths: Vec<u8>,
+    /// What a diff of the index is against.
+    pub(super) base: String,
+    /// Whether something that was in the index is there no more.
+    pub(super) has_dropped: bool,
+}
+
+impl Layers {
+    /// Makes the directories of the layers in `home`. They are not mounted yet.
+    pub(super) fn make(tree: Tree, home: &Path) -> io::Result<Self> {
+        let directory = home.join("overlay");
+        let upper = directory.join("upper");
+        crate::state::create_private(&directory)?;
+        fs_err::create_dir(&upper)?;
+        let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs_err::set_permissions(&upper, open_to_all)?;
+        fs_err::create_dir(directory.join("work"))?;
+        Ok(Self {
+            tree,
+            upper: tree::open(&upper)?,
+            directory,
+            selection: Arc::default(),
+        })
+    }
+
+    /// Shows them at the directory `root`.
+    pub(super) fn mount(&self, root: &Path) -> io::Result<()> {
+        let layers = overlay::Layers {
+            lower: &self.tree.files(),
+            upper: &self.upper_path(),
+            work: &self.directory.join("work"),
+        };
+        overlay::mount(root, layers)
+    }
+
+    /// The directory that has what was changed.
+    pub(super) fn upper(&self) -> &Dir {
+        &self.upper
+    }
+
+    pub(super) fn upper_path(&self) -> PathBuf {
+        self.directory.join("upper")
+    }
+
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Looks for what was touched and brings the runner's index, which is in `git_dir`, to the point where git can go on. `None` if nothing was
+    /// ever touched.
+    pub(super) fn look(
+        &self,
+        git_dir: PathBuf,
+    ) -> impl FnOnce() -> io::Result<Option<Look>> + Send + 'static + use<> {
+        let (tree, upper) = (self.tree.clone(), self.upper.try_clone());
+        let selection = Arc::clone(&self.selection);
+        move || {
+            let mut selection = selection.lock().unwrap_or_else(PoisonError::into_inner);
+            selection.look(&tree, &upper?, &git_dir)
+        }
+    }
+}
+
+impl Selection {
+    fn look(&mut self, tree: &Tree, upper: &Dir, git_dir: &Path) -> io::Result<Option<Look>> {
+        let base = tree.index()?;
+        let touched = touched(upper, base)?;
+        let path = git_dir.join("index");
+        let (staged, written) = match fs_err::metadata(&path) {
+            Ok(metadata) => {
+                let staged = Index::parse(fs_err::read(&path)?, tree.id_length());
+                (staged.map_err(io::Error::other)?, metadata.modified()?)
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) if touched.is_empty() => return Ok(None),
+            Err(_) => {
+                let none = Index::parse(write(&[], tree.id_length()), tree.id_length());
+                (none.map_err(io::Error::other)?, tree.indexed()?)
+            }
+        };
+        let cover = cover(touched.keys().map(Vec::as_slice), PATHS);
+        let wanted = self.wanted(base, &cover);
+        let is_gone =
+            |entry: &Entry<'_>| !base.has_file(entry.path()) && !covers(&cover, entry.path());
+        let mut entries: BTreeMap<&[u8], (Entry<'_>, Status)> = staged
+            .iter()
+            .filter(|entry| !is_gone(entry))
+            .map(|entry| (entry.path(), (entry, Status::Known)))
+            .collect();
+        let has_dropped = entries.len() < staged.len();
+        if has_dropped || !wanted.is_empty() {
+            let known_until = tree.indexed()? - MOMENT;
+            for &position in &wanted {
+                let entry = base.entry(position);
+                let (seconds, nanoseconds) = entry.modified();
+                let modified = SystemTime::UNIX_EPOCH + Duration::new(seconds.into(), nanoseconds);
+                let status = if modified < known_until {
+                    Status::Known
+                } else {
+                    Status::Unknown
+                };
+                entries.insert(entry.path(), (entry, status));
+            }
+            let all: Vec<_> = entries.values().copied().collect();
+            fs_err::write(&path, write(&all, tree.id_length()))?;
+            // Git looks into files that may have been written after the index, and those that it staged were not written after the old one.
+            let file = fs_err::File::options().write(true).open(&path)?;
+            file.file().set_modified(written)?;
+        }
+        if self.base.is_empty() || !wanted.is_empty() {
+            self.selected.extend(wanted);
+            self.base = if self.selected.len() == base.len() && tree.is_commit() {
+                tree.base().to_owned()
+            } else {
+                let selected = self.selected.iter().map(|&position| base.entry(position));
+                write_trees(&git_dir.join("objects"), selected, tree.id_length())?
+            };
+        }
+        let is_there = |path: &[u8]| {
+            let at_least = entries.range(path..).next();
+            touched.get(path) != Some(&Touch::Gone)
+                || at_least.is_some_and(|(found, _)| is_below(found, path))
+                || entries
+                    .range([path, b"/"].concat().as_slice()..)
+                    .next()
+                    .is_some_and(|(found, _)| is_below(found, path))
+        };
+        let mut paths = Vec::new();
+        for path in cover.iter().filter(|path| is_there(path)) {
+            // The root has a name for git, too.
+            paths.extend_from_slice(if path.is_empty() { b"." } else { path });
+            paths.push(0);
+        }
+        Ok(Some(Look {
+            paths,
+            base: self.base.clone(),
+            has_dropped,
+        }))
+    }
+
+    /// The positions that are not in the runner's index yet, but have to be: all files of the base that `cover` covers, and one of each directory on the
+    /// way there.
+    fn wanted(&self, base: &Index, cover: &[Vec<u8>]) -> BTreeSet<usize> {
+        let mut wanted = BTreeSet::new();
+        for path in cover {
+            wanted.extend(base.below(path).into_iter().flatten());
+            for directory in above(path) {
+                let [_, inside] = base.below(directory);
+                wanted.extend(inside.take(1));
+            }
+        }
+        wanted.retain(|position| !self.selected.contains(position));
+        wanted
+    }
+}
+
+/// Whether one of these paths, which are in order and none below another, is `path` or a directory above it.
+fn covers(cover: &[Vec<u8>], path: &[u8]) -> bool {
+    let has = |wanted: &[u8]| {
+        let found = cover.binary_search_by(|covered| covered.as_slice().cmp(wanted));
+        found.is_ok()
+    };
+    has(b"") || has(path) || above(path).any(has)
+}
+
+fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    let rest = path.strip_prefix(directory);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}

@@ -1,0 +1,278 @@
+//! Commits that are laid out once and shared: workspaces show them and keep what is written elsewhere.
+//!
+//! ```text
+//! <cache>/trees/<key>/   mode 0700: only the runner gets here
+//!   tree/                the files, as a workspace has them; in `.git` there is only an index
+//!   index                the runner's own index of them
+//!   base                 what a diff of the whole is against
+//!   made                 in which run of the machine it was made
+//!   durable              there once all of it is on the disk
+//! ```
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::SystemTime;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+
+use super::index::Index;
+use super::{Layout, Workspace, blocking};
+use crate::disk_cache::{DiskCache, Held, Shelf};
+use crate::fault::Fault;
+use crate::git::Git;
+use crate::repository::Origin;
+
+/// What the form of an entry is: another one has other keys.
+const FORM: &str = "1";
+
+type Cell = OnceCell<Arc<Opened>>;
+
+/// Trees in the cache, shared by all processes of the user.
+#[derive(Debug, Clone)]
+pub(super) struct Trees {
+    shelf: Shelf,
+    /// Those that this process uses or makes.
+    open: Arc<Mutex<HashMap<String, Weak<Cell>>>>,
+}
+
+/// A tree in use.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    opened: Arc<Opened>,
+    /// For others of this process to find it.
+    _cell: Arc<Cell>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    directory: PathBuf,
+    base: String,
+    is_commit: bool,
+    id_length: usize,
+    index: OnceLock<Index>,
+    _held: Held,
+}
+
+impl Trees {
+    pub(super) fn new(cache: &DiskCache) -> Self {
+        Self {
+            shelf: cache.shelf("trees"),
+            open: Arc::default(),
+        }
+    }
+
+    /// The tree of a commit, laid out if it is not there.
+    pub(super) async fn get(
+        &self,
+        git: &Git,
+        origin: &Origin,
+        layout: Layout<'_>,
+    ) -> Result<Tree, Fault> {
+        let key = key(origin, layout);
+        let cell = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.retain(|_, cell| cell.strong_count() > 0);
+            let found = open.get(&key).and_then(Weak::upgrade);
+            found.unwrap_or_else(|| {
+                let cell = Arc::new(Cell::new());
+                open.insert(key.clone(), Arc::downgrade(&cell));
+                cell
+            })
+        };
+        let opened = cell.get_or_try_init(async || {
+            let opened = self.open(git, origin, layout, &key).await?;
+            Ok::<_, Fault>(Arc::new(opened))
+        });
+        let opened = Arc::clone(opened.await?);
+        Ok(Tree {
+            opened,
+            _cell: cell,
+        })
+    }
+
+    async fn open(
+        &self,
+        git: &Git,
+        origin: &Origin,
+        layout: Layout<'_>,
+        key: &str,
+    ) -> Result<Opened, Fault> {
+        let failed = |error: io::Error| Fault::disk("looking for a commit in the cache", &error);
+        let held = self.shelf.hold(key).map_err(failed)?;
+        let directory = self.shelf.path(key);
+        let id_length = if origin.object_format == "sha256" {
+            32
+        } else {
+            20
+        };
+        let opened = |base: String| Opened {
+            directory: directory.clone(),
+            is_commit: base == origin.rev,
+            base,
+            id_length,
+            index: OnceLock::new(),
+            _held: held,
+        };
+        if let Some(base) = whole(&directory) {
+            return Ok(opened(base));
+        }
+        let _lock = self.shelf.lock(key, || {}).await.map_err(failed)?;
+        // Whoever had the lock may have made it.
+        if let Some(base) = whole(&directory) {
+            return Ok(opened(base));
+        }
+        let base = self.make(git, origin, layout, key).await?;
+        Ok(opened(base))
+    }
+
+    #[tracing::instrument(name = "tree.make", skip_all, fields(repository.name = origin.name, repository.commit = origin.rev))]
+    async fn make(
+        &self,
+        git: &Git,
+        origin: &Origin,
+        layout: Layout<'_>,
+        key: &str,
+    ) -> Result<String, Fault> {
+        let failed = |error: io::Error| Fault::disk("creating workspace", &error);
+        let making = self.shelf.begin().map_err(failed)?;
+        let (home, root) = (making.path().join("home"), making.path().join("tree"));
+        let mut plain = Workspace::make_at(git, home, root, origin, layout)?;
+        plain.lay_out_files(layout).await?;
+        if layout.visible_git {
+            plain.make_index_visible().await?;
+        }
+        let (shelf, key) = (self.shelf.clone(), key.to_owned());
+        blocking(move || {
+            let base = plain.base.clone();
+            finish(&plain, making.path())?;
+            let index = fs_err::read(making.path().join("index"))?;
+            shelf.put(&key, making)?;
+            shelf.weigh(&key, size(&index, &base))?;
+            let directory = shelf.path(&key);
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = make_durable(&directory) {
+                    tracing::debug!(%error, "a tree in the cache may not outlive a crash of the machine");
+                }
+            });
+            Ok(base)
+        })
+        .await
+        .map_err(failed)
+    }
+}
+
+impl Tree {
+    /// The files.
+    pub(super) fn files(&self) -> PathBuf {
+        self.opened.directory.join("tree")
+    }
+
+    /// What a diff of the whole is against: a commit, or a tree when only a part was laid out.
+    pub(super) fn base(&self) -> &str {
+        &self.opened.base
+    }
+
+    /// Whether that is a commit.
+    pub(super) fn is_commit(&self) -> bool {
+        self.opened.is_commit
+    }
+
+    /// How many bytes an id has.
+    pub(super) fn id_length(&self) -> usize {
+        self.opened.id_length
+    }
+
+    /// The index of the files. It is read when it is first asked for.
+    pub(super) fn index(&self) -> io::Result<&Index> {
+        let index = &self.opened.index;
+        if let Some(index) = index.get() {
+            return Ok(index);
+        }
+        let bytes = fs_err::read(self.index_path())?;
+        let read = Index::parse(bytes, self.opened.id_length).map_err(io::Error::other)?;
+        Ok(index.get_or_init(|| read))
+    }
+
+    /// When the index was written; no file of the tree has been written since.
+    pub(super) fn indexed(&self) -> io::Result<SystemTime> {
+        fs_err::metadata(self.index_path())?.modified()
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.opened.directory.join("index")
+    }
+}
+
+/// What names an entry: the repository, the commit, and what of it is laid out.
+fn key(origin: &Origin, layout: Layout<'_>) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = origin.objects.first().unwrap_or(&origin.git_dir);
+    let mut hash = Sha256::new();
+    let mut add = |part: &[u8]| {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    };
+    add(FORM.as_bytes());
+    add(place.as_os_str().as_bytes());
+    add(origin.object_format.as_bytes());
+    add(origin.rev.as_bytes());
+    add(&[u8::from(layout.visible_git)]);
+    add(layout.only.as_bytes());
+    for pattern in layout.patterns {
+        add(pattern.as_bytes());
+    }
+    let digest = hash.finalize();
+    digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The base of an entry, if that can be trusted to be whole. One that was made when the machine last crashed may have files without
+/// content.
+fn whole(directory: &Path) -> Option<String> {
+    let read = |name| fs_err::read_to_string(directory.join(name)).ok();
+    let base = read("base")?;
+    let made = read("made")?;
+    let durable = directory.join("durable").exists();
+    (durable || (!made.is_empty() && made == this_run())).then_some(base)
+}
+
+/// What tells this run of the machine from others; empty where nothing does.
+fn this_run() -> String {
+    fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// Leaves of a plain workspace what an entry has.
+fn finish(plain: &Workspace, entry: &Path) -> io::Result<()> {
+    fs_err::rename(plain.git_dir().join("index"), entry.join("index"))?;
+    fs_err::write(entry.join("base"), &plain.base)?;
+    fs_err::write(entry.join("made"), this_run())?;
+    fs_err::remove_dir_all(&plain.home)
+}
+
+fn make_durable(entry: &Path) -> io::Result<()> {
+    let directory = fs_err::File::open(entry)?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(directory.file())?;
+    #[cfg(not(target_os = "linux"))]
+    rustix::fs::sync();
+    fs_err::write(entry.join("durable"), "")
+}
+
+/// About what the files of an index take on the disk, in bytes.
+fn size(index: &[u8], base: &str) -> u64 {
+    const BLOCK: u64 = 4096;
+    let id_length = base.len() / 2;
+    let own = 2 * index.len() as u64;
+    let files = Index::parse(index.to_vec(), id_length).map_or(0, |index| {
+        let blocks = index
+            .iter()
+            .map(|entry| u64::from(entry.size()).div_ceil(BLOCK));
+        blocks.sum::<u64>() * BLOCK
+    });
+    own + files
+}
