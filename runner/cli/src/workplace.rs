@@ -17,7 +17,7 @@ use capstan_engine::plugins::Plugins;
 use capstan_engine::run::{Report, Runner, Settings, certain_images};
 use capstan_engine::sandbox::{Engine as _, Limits, User};
 use capstan_engine::state::{Run, State};
-use capstan_engine::workspace::{self, Checkouts, Chosen, Place, Tidied};
+use capstan_engine::workspace::{self, Checkouts, Chosen, Place, Sight, Tidied};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
@@ -77,10 +77,10 @@ impl Workplace {
             plugins,
             engines,
             processors,
-            hides_mounts,
+            sight,
         } = equipped.await.inspect_err(|_| remove(&run))?;
-        let chosen = checkouts(config, &tools.cache, run.directory(), hides_mounts);
-        let checkouts = Checkouts::new(chosen.inspect_err(|_| remove(&run))?.method, &tools.cache);
+        let chosen = checkouts(config, &tools.cache, run.directory(), sight);
+        let checkouts = Checkouts::new(&chosen.inspect_err(|_| remove(&run))?, &tools.cache);
         sweep(&state);
         let logs = config.state_dir.join("logs");
         forget_old_logs(&logs, config.keep_logs);
@@ -168,8 +168,8 @@ struct Equipment {
     plugins: Plugins,
     engines: Engines,
     processors: usize,
-    /// Why containers do not see what this process mounts.
-    hides_mounts: Option<&'static str>,
+    /// How the engine of containers sees this machine, if it is needed.
+    sight: Option<Sight<'static>>,
 }
 
 impl Equipment {
@@ -196,19 +196,19 @@ impl Equipment {
             host,
             tell,
         )?;
-        let (processors, hides_mounts) = if steps.iter().all(|step| is_component(&step.container)) {
+        let (processors, sight) = if steps.iter().all(|step| is_component(&step.container)) {
             let processors = std::thread::available_parallelism().map_or(1, usize::from);
             (processors, None)
         } else {
             // An engine that is not there is told before anything else is done.
             let info = engines.containers().await?.sandbox.info();
-            (info.cpus.max(1), info.hides_mounts)
+            (info.cpus.max(1), Some(info.sight()))
         };
         Ok(Self {
             plugins,
             engines,
             processors,
-            hides_mounts,
+            sight,
         })
     }
 }
@@ -218,12 +218,12 @@ pub(crate) fn checkouts(
     config: &Config,
     cache: &DiskCache,
     directory: &Path,
-    hides_mounts: Option<&str>,
+    engine: Option<Sight<'_>>,
 ) -> Result<Chosen, Fault> {
     let place = Place {
         cache: cache.directory(),
         workspaces: directory,
-        hidden: hides_mounts,
+        engine,
     };
     workspace::choose(config.workspaces, place)
 }

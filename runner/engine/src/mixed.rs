@@ -7,7 +7,7 @@ use capstan_core::wasm_step::is_component;
 use tokio::sync::{OnceCell, mpsc};
 
 use crate::fault::Fault;
-use crate::sandbox::{Chunk, Engine, Exit, Gated, Image, Inputs, Preparation, Sandbox};
+use crate::sandbox::{Chunk, Engine, Exit, Files, Gated, Image, Inputs, Preparation, Sandbox};
 use crate::wasm::{WasmContainer, WasmEngine};
 
 /// Finds the engine of containers, when one is needed.
@@ -79,6 +79,12 @@ impl<C: Connect> Engine for MixedEngine<C> {
             return self.components.digest(name).await;
         }
         Ok(None)
+    }
+
+    async fn forget(&self, workspace: &Files) {
+        if let Some(containers) = self.connected() {
+            containers.forget(workspace).await;
+        }
     }
 
     async fn reclaim(&self, image: &Image, directory: &Path) -> Result<(), Fault> {

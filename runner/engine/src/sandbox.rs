@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
@@ -56,6 +57,39 @@ pub struct BindMount {
     pub read_only: bool,
 }
 
+/// What containers see as the workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Files {
+    /// A directory of the host.
+    Directory(PathBuf),
+    /// What the engine makes of layers.
+    Overlay(Arc<Overlay>),
+}
+
+impl Files {
+    /// The directory of the host; `None` where there is none that has all files.
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(path) => Some(path),
+            Self::Overlay(_) => None,
+        }
+    }
+}
+
+/// An overlay that the engine mounts, once for all containers of a task. All paths are absolute and have no character that has a meaning in the options
+/// of a mount.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// What it is called in the engine: unlike any other.
+    pub name: String,
+    /// The tree below, which is only read.
+    pub lower: PathBuf,
+    /// What is changed.
+    pub upper: PathBuf,
+    /// The kernel's own.
+    pub work: PathBuf,
+}
+
 /// What a container may use.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Limits {
@@ -76,8 +110,8 @@ pub struct Preparation {
     pub image: Image,
     /// The user.
     pub user: User,
-    /// Host directory that becomes [`Preparation::place`].
-    pub workspace: PathBuf,
+    /// What becomes [`Preparation::place`].
+    pub workspace: Files,
     /// Where the container sees the workspace: an absolute path, usually [`WORK`]. Components always see it at [`WORK`].
     pub place: String,
     /// Directory under the place in which the step starts; no leading `/`, empty for the place itself. It may not
@@ -181,6 +215,12 @@ pub trait Engine: Sandbox {
     /// The digest of what `name` stands for, where a cached result must not outlive it; `None` where the name alone
     /// counts, as for images: the keys of their results are those of `src`.
     fn digest(&self, name: &str) -> impl Future<Output = Result<Option<String>, Fault>> + Send;
+
+    /// Tells that a workspace is not needed any more: all containers that saw it were discarded.
+    fn forget(&self, workspace: &Files) -> impl Future<Output = ()> + Send {
+        let _ = workspace;
+        std::future::ready(())
+    }
 
     /// Gives all files of `directory` to the user that Capstan runs as, with root rights in a container of `image`.
     fn reclaim(

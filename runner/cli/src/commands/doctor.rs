@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use capstan_engine::docker::EngineInfo;
-use capstan_engine::workspace::Method;
+use capstan_engine::workspace::{Method, Sight};
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
@@ -82,14 +82,14 @@ pub(super) async fn run(
         ),
         Err(failed) => Finding::error("git", failed),
     });
-    let (of_engine, hides_mounts) = engine(&config, environment).await;
+    let (of_engine, sight) = engine(&config, environment).await;
     findings.extend(of_engine);
     if environment.get("EXECUTOR_FRONTEND_URL").is_some() {
         findings.push(executor(environment));
     }
     findings.push(space("state", &config.state_dir));
     findings.push(space("cache", &config.cache_dir));
-    findings.push(workspaces(&config, hides_mounts));
+    findings.push(workspaces(&config, sight));
     if args.json {
         let json = serde_json::to_string_pretty(&findings).map_err(Failed::environment)?;
         printer::result_line(json).map_err(Failed::environment)?;
@@ -149,13 +149,15 @@ fn settings(config: &Config) -> Finding {
 }
 
 /// How workspaces get their files, and why not in a faster way.
-fn workspaces(config: &Config, hides_mounts: Option<&str>) -> Finding {
+fn workspaces(config: &Config, engine: Option<Sight<'_>>) -> Finding {
     const CHECK: &str = "workspaces";
     let cache = tools::checkouts_of(config);
-    match workplace::checkouts(config, &cache, &config.state_dir, hides_mounts) {
+    match workplace::checkouts(config, &cache, &config.state_dir, engine) {
         Ok(chosen) => {
             let how = match chosen.method {
                 Method::Overlay => "overlays of a shared checkout",
+                Method::Volume => "overlays of a shared checkout, mounted by the container engine",
+                Method::Reflink => "copies of a shared checkout that share its blocks",
                 Method::Checkout => "a checkout each",
             };
             let refused = chosen.refused.iter();
@@ -166,19 +168,18 @@ fn workspaces(config: &Config, hides_mounts: Option<&str>) -> Finding {
     }
 }
 
-/// What there is to say of the engine, and why it does not see what this process mounts.
+/// What there is to say of the engine, and how it sees this machine.
 async fn engine(
     config: &Config,
     environment: &Environment,
-) -> (Vec<Finding>, Option<&'static str>) {
-    const NONE: Option<&str> = Some("there is no container engine");
+) -> (Vec<Finding>, Option<Sight<'static>>) {
     let docker = match workplace::connect(config, environment).await {
         Ok(docker) => docker,
-        Err(failed) => return (vec![Finding::error("engine", failed)], NONE),
+        Err(failed) => return (vec![Finding::error("engine", failed)], None),
     };
     let info = match docker.info().await {
         Ok(info) => info,
-        Err(fault) => return (vec![Finding::error("engine", fault.into())], NONE),
+        Err(fault) => return (vec![Finding::error("engine", fault.into())], None),
     };
     let name = if info.podman { "Podman" } else { "Docker" };
     let mut findings = vec![Finding::ok(
@@ -210,7 +211,7 @@ async fn engine(
     findings.extend(info.warnings.iter().map(|warning| {
         Finding::warning("engine", warning.clone(), "see the engine's documentation")
     }));
-    (findings, info.hides_mounts)
+    (findings, Some(info.sight()))
 }
 
 /// Limits that are asked for but that the engine cannot enforce.

@@ -142,7 +142,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "workspaces",
         "CAPSTAN_WORKSPACES",
         Some("auto"),
-        "How workspaces get their files: overlay, checkout, or auto for the fastest that is possible.",
+        "How workspaces get their files: overlay, volume, reflink, checkout, or auto for the fastest that is possible.",
     ),
     one(
         "state-dir",

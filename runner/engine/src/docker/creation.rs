@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, MountVolumeOptionsDriverConfig,
 };
 
 use super::gate::{ControlDirectory, GATE, MOUNT};
@@ -12,7 +13,7 @@ use super::marker::Token;
 use super::paths::SeenAt;
 use super::sandbox::Owner;
 use crate::fault::Fault;
-use crate::sandbox::{Preparation, User};
+use crate::sandbox::{Files, Overlay, Preparation, User};
 
 /// Label with the id of the run a container belongs to.
 pub(super) const RUN: &str = "io.capstan.run";
@@ -54,10 +55,11 @@ pub(super) fn body(
         Some(seen_at) => bind(&seen_at.of(source), target, read_only),
         None => bind(source, target, read_only),
     };
-    let mut mounts = vec![
-        bind(&preparation.workspace, &preparation.place, false)?,
-        bind(&control.control(), MOUNT, true)?,
-    ];
+    let workspace = match &preparation.workspace {
+        Files::Directory(path) => bind(path, &preparation.place, false)?,
+        Files::Overlay(overlay) => volume(overlay, &preparation.place, owner, seen_at),
+    };
+    let mut mounts = vec![workspace, bind(&control.control(), MOUNT, true)?];
     for (target, path) in control.file_mounts() {
         mounts.push(bind(&path, target, true)?);
     }
@@ -117,6 +119,43 @@ pub(super) fn body(
         }),
         ..ContainerCreateBody::default()
     })
+}
+
+/// A volume that the engine makes, unless it has it already, and mounts while a container uses it. What is marked in its layers can be read by
+/// everybody (`userxattr`): this process may not be root.
+fn volume(overlay: &Overlay, target: &str, owner: &Owner, seen_at: Option<&SeenAt>) -> Mount {
+    let seen = |path: &Path| match seen_at {
+        Some(seen_at) => seen_at.of(path).display().to_string(),
+        None => path.display().to_string(),
+    };
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={},userxattr,redirect_dir=nofollow,metacopy=off,index=off",
+        seen(&overlay.lower),
+        seen(&overlay.upper),
+        seen(&overlay.work)
+    );
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(overlay.name.clone()),
+        target: Some(target.to_owned()),
+        read_only: Some(false),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            labels: Some(HashMap::from([
+                (RUN.to_owned(), owner.run.clone()),
+                (STATE.to_owned(), owner.state.clone()),
+            ])),
+            driver_config: Some(MountVolumeOptionsDriverConfig {
+                name: Some("local".to_owned()),
+                options: Some(HashMap::from(
+                    [("type", "overlay"), ("device", "overlay"), ("o", &options)]
+                        .map(|(key, value)| (key.to_owned(), value.to_owned())),
+                )),
+            }),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
+    }
 }
 
 fn bind(source: &Path, target: &str, read_only: bool) -> Result<Mount, Fault> {

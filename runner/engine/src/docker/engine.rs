@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Container, DockerSandbox, Images};
 use crate::fault::Fault;
-use crate::sandbox::{Engine, Image, Preparation, Sandbox};
+use crate::sandbox::{Engine, Files, Image, Preparation, Sandbox};
 
 /// A Docker engine with its images.
 pub struct DockerEngine {
@@ -29,6 +29,12 @@ impl Engine for DockerEngine {
 
     async fn digest(&self, _: &str) -> Result<Option<String>, Fault> {
         Ok(None)
+    }
+
+    async fn forget(&self, workspace: &Files) {
+        if let Files::Overlay(overlay) = workspace {
+            self.sandbox.remove_volume(overlay.name.clone());
+        }
     }
 
     async fn reclaim(&self, image: &Image, directory: &Path) -> Result<(), Fault> {

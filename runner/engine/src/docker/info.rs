@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::connect::Docker;
 use super::failure::within;
 use crate::fault::Fault;
+use crate::workspace::Sight;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -49,6 +50,8 @@ pub struct EngineInfo {
     pub data_root: String,
     /// Why containers do not see what this process mounts; `None` if they do.
     pub hides_mounts: Option<&'static str>,
+    /// Why the engine cannot mount overlays of directories of ours as volumes; `None` if it can.
+    pub no_volumes: Option<&'static str>,
     /// What it warns about itself.
     pub warnings: Vec<String>,
 }
@@ -57,6 +60,14 @@ impl EngineInfo {
     /// Platform in the form of `--platform`: `linux/amd64`.
     pub fn platform(&self) -> String {
         format!("{}/{}", self.os, self.architecture)
+    }
+
+    /// How it sees this machine.
+    pub fn sight(&self) -> Sight<'static> {
+        Sight {
+            hides_mounts: self.hides_mounts,
+            no_volumes: self.no_volumes,
+        }
     }
 }
 
@@ -80,6 +91,20 @@ impl Docker {
                 .iter()
                 .any(|option| option.split(',').any(|field| field == wanted))
         };
+        let kernel = info.kernel_version.unwrap_or_default();
+        let obstacles = [
+            (podman, "Podman makes no such volumes"),
+            (
+                secured_by("rootless"),
+                "the container engine has no rights to mount (rootless)",
+            ),
+            (
+                secured_by("userns"),
+                "users in containers are mapped to others (userns-remap)",
+            ),
+            (secured_by("selinux"), "SELinux labels containers"),
+        ];
+        let obstacle = obstacles.into_iter().find(|(applies, _)| *applies);
         let number = |value: Option<i64>| value.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         Ok(EngineInfo {
             podman,
@@ -103,7 +128,11 @@ impl Docker {
             pids_limit: info.pids_limit.unwrap_or(false),
             storage_driver: info.driver.unwrap_or_default(),
             data_root: info.docker_root_dir.unwrap_or_default(),
-            hides_mounts: self.hides_mounts(&info.kernel_version.unwrap_or_default()),
+            hides_mounts: self.hides_mounts(&kernel),
+            no_volumes: match obstacle {
+                Some((_, why)) => Some(why),
+                None => self.lacks_overlays(&kernel),
+            },
             warnings: info.warnings.unwrap_or_default(),
         })
     }

@@ -6,7 +6,9 @@ use tokio::sync::mpsc;
 
 use super::sandbox::DockerSandbox;
 use crate::fault::Fault;
-use crate::sandbox::{Chunk, Gated, Image, Inputs, Limits, Preparation, Sandbox, User, WORK};
+use crate::sandbox::{
+    Chunk, Files, Gated, Image, Inputs, Limits, Preparation, Sandbox, User, WORK,
+};
 
 /// Most of an error's text that is kept.
 const TEXT: usize = 4096;
@@ -36,7 +38,7 @@ impl DockerSandbox {
                 purpose: "giving files back".to_owned(),
                 image: image.clone(),
                 user: User::Root,
-                workspace: directory.to_owned(),
+                workspace: Files::Directory(directory.to_owned()),
                 place: WORK.to_owned(),
                 directory: String::new(),
                 env: std::collections::BTreeMap::new(),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::query_parameters::RemoveContainerOptions;
+use bollard::query_parameters::{RemoveContainerOptions, RemoveVolumeOptions};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::failure::{explain, is_missing, refusal};
 use super::gate::ControlDirectory;
+use super::sandbox::DockerSandbox;
 
 /// Removals at a time: more would only slow down the containers that are being made.
 const AT_A_TIME: usize = 4;
@@ -62,6 +63,39 @@ impl Drop for Remains {
         };
         self.removals.tasks.spawn_on(task, &self.removals.runtime);
     }
+}
+
+impl DockerSandbox {
+    /// Removes a volume in the background, as soon as the containers that have it are gone.
+    pub(super) fn remove_volume(&self, name: String) {
+        let api = self.shared.docker.api.clone();
+        let removals = &self.shared.removals;
+        let task = async move {
+            if let Err(reason) = remove_volume(&api, &name).await {
+                tracing::warn!(volume = %name, "removing a volume: {reason}; the next start sweeps it");
+            }
+        };
+        removals.tasks.spawn_on(task, &removals.runtime);
+    }
+}
+
+/// Removes a volume; waits while containers have it. One that is gone is fine.
+pub(super) async fn remove_volume(api: &bollard::Docker, name: &str) -> Result<(), String> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    let removed = async {
+        loop {
+            match api.remove_volume(name, None::<RemoveVolumeOptions>).await {
+                Ok(()) => return Ok(()),
+                Err(error) if is_missing(&error) => return Ok(()),
+                Err(error) if refusal(&error).is_some_and(|(status, _)| status == 409) => {}
+                Err(error) => return Err(explain(&error)),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, removed)
+        .await
+        .unwrap_or_else(|_| Err(format!("it is still in use after {} s", LIMIT.as_secs())))
 }
 
 /// Kills what runs and removes the container with its anonymous volumes. One that is gone is fine.

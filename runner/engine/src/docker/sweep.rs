@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::query_parameters::ListContainersOptions;
+use bollard::query_parameters::{ListContainersOptions, ListVolumesOptions};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::creation::{RUN, STATE};
 use super::failure::fault;
-use super::removal::remove;
+use super::removal::{remove, remove_volume};
 use super::sandbox::DockerSandbox;
 use crate::fault::Fault;
 
@@ -19,9 +19,12 @@ impl DockerSandbox {
     /// # Errors
     /// When the engine does not answer or will not remove one.
     pub async fn sweep(&self, is_dead: impl Fn(&str) -> bool) -> Result<usize, Fault> {
-        let found = self.labelled(STATE, &self.shared.owner.state).await?;
+        let state = &self.shared.owner.state;
+        let found = self.labelled(STATE, state).await?;
         let dead = found.into_iter().filter(|(_, run)| is_dead(run));
-        self.remove_each(dead.map(|(id, _)| id).collect()).await
+        let count = self.remove_each(dead.map(|(id, _)| id).collect()).await?;
+        self.remove_volumes(STATE, state, is_dead).await?;
+        Ok(count)
     }
 
     /// Removes all containers of a run, whatever they do; tells how many. For the end of an interrupted run.
@@ -30,18 +33,42 @@ impl DockerSandbox {
     /// As [`DockerSandbox::sweep`].
     pub async fn remove_all(&self, run: &str) -> Result<usize, Fault> {
         let found = self.labelled(RUN, run).await?;
-        self.remove_each(found.into_iter().map(|(id, _)| id).collect())
-            .await
+        let ids = found.into_iter().map(|(id, _)| id).collect();
+        let count = self.remove_each(ids).await?;
+        self.remove_volumes(RUN, run, |_| true).await?;
+        Ok(count)
+    }
+
+    /// Removes the volumes that carry a label and whose run is `unwanted`.
+    async fn remove_volumes(
+        &self,
+        label: &str,
+        value: &str,
+        unwanted: impl Fn(&str) -> bool,
+    ) -> Result<(), Fault> {
+        let api = &self.shared.docker.api;
+        let options = ListVolumesOptions {
+            filters: Some(filter(label, value)),
+        };
+        let listed = api.list_volumes(Some(options)).await;
+        let listed = listed.map_err(|error| fault("listing volumes", &error))?;
+        for volume in listed.volumes.unwrap_or_default() {
+            if volume.labels.get(RUN).is_some_and(|run| unwanted(run)) {
+                let name = &volume.name;
+                remove_volume(api, name).await.map_err(|reason| {
+                    Fault::environment(format!("removing volume {name}: {reason}"))
+                        .hint("remove it with `docker volume rm -f`")
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Ids and runs of the containers that carry a label.
     async fn labelled(&self, label: &str, value: &str) -> Result<Vec<(String, String)>, Fault> {
         let options = ListContainersOptions {
             all: true,
-            filters: Some(HashMap::from([(
-                "label".to_owned(),
-                vec![format!("{label}={value}")],
-            )])),
+            filters: Some(filter(label, value)),
             ..ListContainersOptions::default()
         };
         let api = &self.shared.docker.api;
@@ -77,4 +104,9 @@ impl DockerSandbox {
             .await?;
         Ok(count)
     }
+}
+
+/// What engines take for "carries this label".
+fn filter(label: &str, value: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])])
 }

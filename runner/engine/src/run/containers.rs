@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use tracing::Instrument as _;
 use super::Settings;
 use super::shape::Shape;
 use crate::fault::Fault;
-use crate::sandbox::{BindMount, Engine, Gated, Image, Preparation};
+use crate::sandbox::{BindMount, Engine, Files, Gated, Image, Preparation};
 
 /// Longest wait for the image of the container that holds the network: enough to see that it is there, not to pull it.
 const IMAGE: Duration = Duration::from_millis(250);
@@ -69,7 +68,7 @@ pub(super) struct Site {
     /// See [`Preparation::purpose`].
     pub(super) purpose: String,
     /// See [`Preparation::workspace`].
-    pub(super) workspace: PathBuf,
+    pub(super) workspace: Files,
     /// See [`Preparation::directory`].
     pub(super) directory: String,
     /// See [`Preparation::files`].

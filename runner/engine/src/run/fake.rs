@@ -158,7 +158,7 @@ impl Sandbox for FakeEngine {
         if preparation.image.name == "loner" && preparation.network.is_some() {
             return Err(Fault::workspace("joining a network: no"));
         }
-        assert!(preparation.workspace.is_dir());
+        assert!(preparation.workspace.directory().is_some_and(Path::is_dir));
         for mount in &preparation.mounts {
             assert!(mount.source.exists(), "{}", mount.source.display());
         }
@@ -266,7 +266,8 @@ fn exit(code: i32) -> Exit {
 
 impl Container {
     fn path(&self, name: &str) -> PathBuf {
-        let start = self.preparation.workspace.join(&self.preparation.directory);
+        let workspace = self.preparation.workspace.directory().unwrap();
+        let start = workspace.join(&self.preparation.directory);
         start.join(name)
     }
 

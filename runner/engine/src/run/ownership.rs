@@ -29,7 +29,7 @@ impl<E: Engine> Progress<'_, E> {
         let mut reclaimed = false;
         loop {
             let workspace = self.workspace_mut()?;
-            let root = workspace.root().to_path_buf();
+            let root = workspace.written();
             match next(&workspace.settle().await?, image.as_ref(), reclaimed) {
                 Next::Done => return Ok(()),
                 Next::Reclaim(image) => self.runner.engine.reclaim(image, &root).await?,
@@ -51,8 +51,8 @@ impl<E: Engine> Progress<'_, E> {
             match next(&workspace.remove().await?, self.image.as_ref(), reclaimed) {
                 Next::Done => return Ok(()),
                 Next::Reclaim(image) => {
-                    let root = workspace.root();
-                    self.runner.engine.reclaim(image, root).await?;
+                    let root = workspace.written();
+                    self.runner.engine.reclaim(image, &root).await?;
                 }
                 Next::GiveUp(example) => {
                     let root = workspace.root().display();

@@ -14,7 +14,7 @@ use super::report::Reported;
 use super::shape::Shape;
 use super::step::{self, Around, Rendered};
 use super::{Job, Outcome, Runner};
-use crate::sandbox::{BindMount, Engine, Image};
+use crate::sandbox::{BindMount, Engine, Files, Image};
 
 /// Runs the steps of a job one after the other, whenever the caller says so.
 ///
@@ -131,7 +131,7 @@ impl<'a, E: Engine> PlainRun<'a, E> {
     fn order(&self, index: usize, directory: &str, shape: &Shape) -> Order {
         let site = Site {
             purpose: format!("{} step {}", self.job.task.repository.name, index + 1),
-            workspace: self.workspace.clone(),
+            workspace: Files::Directory(self.workspace.clone()),
             directory: directory.to_owned(),
             files: Vec::new(),
             mounts: self.mounts.clone(),

@@ -167,7 +167,7 @@ fn order<E: Engine>(
     };
     let site = Site {
         purpose: format!("{}{place} step {}", task.repository.name, index + 1),
-        workspace: workspace.root().to_path_buf(),
+        workspace: workspace.files(),
         directory: task.path.clone(),
         files: step.files.keys().cloned().collect(),
         mounts: workspace.mounts().to_vec(),

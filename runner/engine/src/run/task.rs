@@ -8,7 +8,9 @@ use capstan_core::changed_files::ChangedFiles;
 use capstan_core::diff::{Diff, Encoding};
 use capstan_core::plugin::Hook;
 use capstan_core::result::StepResult;
+use capstan_core::spec::Step;
 use capstan_core::template::StepContext;
+use capstan_core::wasm_step::is_component;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -300,7 +302,7 @@ impl<E: Engine> Progress<'_, E> {
         let runner = self.runner;
         self.open_log()?;
         let home = runner.workspaces.join(self.name());
-        let layout = layout(self.job);
+        let layout = layout(self.job, &self.hooks);
         let origin = self.job.base.open().await?;
         // Kept at once, so that it is put away also if what follows fails.
         self.workspace = Some(match &self.job.base {
@@ -318,7 +320,7 @@ impl<E: Engine> Progress<'_, E> {
     async fn lay_out(&mut self, known: Option<&StepResult>) -> Result<(), Box<Failure>> {
         let fault = |fault| Box::new(Failure::fault(None, "", fault));
         let job = self.job;
-        let layout = layout(job);
+        let layout = layout(job, &self.hooks);
         let mut without = Vec::new();
         loop {
             let in_place = matches!(job.base, Base::InPlace(_));
@@ -387,6 +389,7 @@ impl<E: Engine> Progress<'_, E> {
     async fn put_away(&mut self) -> Option<PathBuf> {
         self.containers.discard_all().await;
         let mut workspace = self.workspace.take()?;
+        self.runner.engine.forget(&workspace.files()).await;
         if self.runner.settings.keep_workspaces {
             return Some(workspace.root().to_path_buf());
         }
@@ -419,8 +422,10 @@ async fn seen(hooks: &Hooks, kept: Arc<StepResult>) -> Result<Arc<StepResult>, B
     }
 }
 
-fn layout(job: &Job) -> Layout<'_> {
+fn layout<'j>(job: &'j Job, hooks: &Hooks) -> Layout<'j> {
     let task = &job.task;
+    // A component runs in this process. What a template turns into is not known yet.
+    let by_runner = |step: &Step| is_component(&step.container) || step.container.contains("${{");
     Layout {
         only: if task.only_fetch_workspace {
             &task.path
@@ -429,6 +434,9 @@ fn layout(job: &Job) -> Layout<'_> {
         },
         patterns: &[],
         visible_git: true,
+        by_runner: job.resume.is_some()
+            || hooks.have(Hook::Workspace)
+            || task.steps.iter().any(by_runner),
     }
 }
 

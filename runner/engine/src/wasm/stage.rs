@@ -37,6 +37,8 @@ pub(super) enum StageError {
     Writable(String),
     #[error("{0} is neither a file nor a directory")]
     Special(String),
+    #[error("the workspace is one that only containers see; set workspaces = \"checkout\"")]
+    OutOfReach,
     #[error("laying out the files of a WebAssembly step: {0}")]
     Io(#[from] io::Error),
 }
@@ -115,7 +117,9 @@ impl Stage {
         if !items.contains_key(TMP) {
             directories.push(writable(tmp, TMP));
         }
-        directories.push(writable(preparation.workspace.clone(), WORK));
+        let workspace = preparation.workspace.directory();
+        let workspace = workspace.ok_or(StageError::OutOfReach)?;
+        directories.push(writable(workspace.to_path_buf(), WORK));
         Ok(Self {
             directories,
             _private: private,
@@ -222,6 +226,7 @@ fn outermost(directories: &BTreeSet<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::Files;
     use crate::sandbox::{Image, Limits, User};
 
     struct Bench {
@@ -247,7 +252,7 @@ mod tests {
                         user: String::new(),
                     },
                     user: User::Image,
-                    workspace: root.join("work"),
+                    workspace: Files::Directory(root.join("work")),
                     place: WORK.to_owned(),
                     directory: String::new(),
                     env: BTreeMap::new(),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::shared::{Tree, Trees};
-use super::{Layout, overlay};
+use super::{Layout, overlay, reflink};
 use crate::disk_cache::DiskCache;
 use crate::fault::Fault;
 use crate::git::Git;
@@ -15,18 +15,24 @@ use crate::repository::Origin;
 pub enum Method {
     /// It shows a tree that is shared, through an overlay that this process mounts.
     Overlay,
+    /// The same, but the container engine mounts the overlay, as a volume. Nobody else sees it as a whole.
+    Volume,
+    /// Its files are copies of those of a tree that is shared, and share their blocks on the disk.
+    Reflink,
     /// Git writes all files into it.
     Checkout,
 }
 
 impl Method {
     /// All, the fastest first.
-    pub const ALL: [Self; 2] = [Self::Overlay, Self::Checkout];
+    pub const ALL: [Self; 4] = [Self::Overlay, Self::Volume, Self::Reflink, Self::Checkout];
 
     /// What people call it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Overlay => "overlay",
+            Self::Volume => "volume",
+            Self::Reflink => "reflink",
             Self::Checkout => "checkout",
         }
     }
@@ -37,6 +43,8 @@ impl Method {
 pub struct Chosen {
     /// The way.
     pub method: Method,
+    /// The way for workspaces that this process has to see itself.
+    pub by_runner: Method,
     /// The faster ways, and why each is not possible here.
     pub refused: Vec<(Method, String)>,
 }
@@ -48,8 +56,17 @@ pub struct Place<'a> {
     pub cache: &'a Path,
     /// Directory of what is written; exists.
     pub workspaces: &'a Path,
-    /// Why containers would not see what this process mounts; `None` if they do, or if there are none.
-    pub hidden: Option<&'a str>,
+    /// What the container engine can do; `None` if there is none.
+    pub engine: Option<Sight<'a>>,
+}
+
+/// How a container engine sees this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sight<'a> {
+    /// Why containers do not see what this process mounts; `None` if they do.
+    pub hides_mounts: Option<&'a str>,
+    /// Why it cannot mount overlays of directories of ours; `None` if it can.
+    pub no_volumes: Option<&'a str>,
 }
 
 /// Finds the fastest way that is possible; with `wanted`, whether that one is.
@@ -58,12 +75,23 @@ pub struct Place<'a> {
 /// A fault of the environment when the wanted way is not possible.
 pub fn choose(wanted: Option<Method>, place: Place<'_>) -> Result<Chosen, Fault> {
     let mut refused = Vec::new();
+    let mut chosen = None;
     for method in Method::ALL {
-        if wanted.is_some_and(|wanted| wanted != method) {
+        let is_asked_for = wanted.is_none_or(|wanted| wanted == method);
+        // The last resort of those that this process has to see.
+        if !is_asked_for && !(chosen == Some(Method::Volume) && method == Method::Checkout) {
             continue;
         }
         match obstacle(method, place) {
-            None => return Ok(Chosen { method, refused }),
+            None if method == Method::Volume => chosen = Some(method),
+            None => {
+                return Ok(Chosen {
+                    method: chosen.unwrap_or(method),
+                    by_runner: method,
+                    refused,
+                });
+            }
+            Some(_) if chosen.is_some() => {}
             Some(reason) => refused.push((method, reason)),
         }
     }
@@ -83,16 +111,30 @@ pub fn choose(wanted: Option<Method>, place: Place<'_>) -> Result<Chosen, Fault>
 /// Why a way is not possible.
 fn obstacle(method: Method, place: Place<'_>) -> Option<String> {
     match method {
-        Method::Overlay => place
-            .hidden
-            .map(str::to_owned)
-            .or_else(|| try_overlay(place).err().map(|error| error.to_string())),
+        Method::Overlay => {
+            let hidden = place.engine.and_then(|engine| engine.hides_mounts);
+            hidden
+                .map(str::to_owned)
+                .or_else(|| why_not(try_overlay(place)))
+        }
+        Method::Volume => match place.engine {
+            None => Some("there is no container engine to do it".to_owned()),
+            Some(engine) => engine
+                .no_volumes
+                .map(str::to_owned)
+                .or_else(|| why_not(try_layers(place))),
+        },
+        Method::Reflink => why_not(try_reflink(place)),
         Method::Checkout => None,
     }
 }
 
-/// Mounts an overlay of nothing.
-fn try_overlay(place: Place<'_>) -> io::Result<()> {
+fn why_not(tried: io::Result<()>) -> Option<String> {
+    tried.err().map(|error| error.to_string())
+}
+
+/// Whether the paths can be those of layers.
+fn check_paths(place: Place<'_>) -> io::Result<()> {
     for path in [place.cache, place.workspaces] {
         if !overlay::may_be_layer(path) {
             return Err(io::Error::other(format!(
@@ -101,6 +143,34 @@ fn try_overlay(place: Place<'_>) -> io::Result<()> {
             )));
         }
     }
+    Ok(())
+}
+
+/// Marks a directory as overlays for everybody do.
+fn try_layers(place: Place<'_>) -> io::Result<()> {
+    check_paths(place)?;
+    let above = tempfile::tempdir_in(place.workspaces)?;
+    let directory = fs_err::File::open(above.path())?;
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::fsetxattr(directory.file(), "user.capstan", b"y", flags).map_err(|error| {
+        let place = place.workspaces.display();
+        io::Error::other(format!("files in {place} have no attributes: {error}"))
+    })
+}
+
+/// Copies a file in the way in which its blocks are shared.
+fn try_reflink(place: Place<'_>) -> io::Result<()> {
+    crate::state::create_private(place.cache)?;
+    reflink::attempt(place.cache, place.workspaces).map_err(|error| {
+        let (cache, workspaces) = (place.cache.display(), place.workspaces.display());
+        let what = format!("files in {cache} and {workspaces} cannot share blocks: {error}");
+        io::Error::new(error.kind(), what)
+    })
+}
+
+/// Mounts an overlay of nothing.
+fn try_overlay(place: Place<'_>) -> io::Result<()> {
+    check_paths(place)?;
     crate::state::create_private(place.cache)?;
     let below = tempfile::tempdir_in(place.cache)?;
     let above = tempfile::tempdir_in(place.workspaces)?;
@@ -130,31 +200,48 @@ fn try_overlay(place: Place<'_>) -> io::Result<()> {
 /// The way in which workspaces get their files, and what they share.
 #[derive(Debug, Clone)]
 pub struct Checkouts {
+    method: Method,
+    by_runner: Method,
     /// `None` where nothing is shared.
     trees: Option<Trees>,
 }
 
 impl Checkouts {
-    /// Workspaces that get their files by `method`; what they share is kept in `cache`.
-    pub fn new(method: Method, cache: &DiskCache) -> Self {
+    /// Workspaces that get their files in the way that was chosen; what they share is kept in `cache`.
+    pub fn new(chosen: &Chosen, cache: &DiskCache) -> Self {
         Self {
-            trees: (method == Method::Overlay).then(|| Trees::new(cache)),
+            method: chosen.method,
+            by_runner: chosen.by_runner,
+            trees: (chosen.method != Method::Checkout).then(|| Trees::new(cache)),
         }
     }
 
     /// Workspaces each of which has its own files.
     pub fn own() -> Self {
-        Self { trees: None }
+        Self {
+            method: Method::Checkout,
+            by_runner: Method::Checkout,
+            trees: None,
+        }
     }
 
-    /// The tree that a workspace is to show; `None` if its files are its own.
+    /// The way in which a workspace of this layout gets its files.
+    pub(super) fn method(&self, layout: Layout<'_>) -> Method {
+        match layout.by_runner {
+            true => self.by_runner,
+            false => self.method,
+        }
+    }
+
+    /// The tree that a workspace is to show or to copy; `None` if git writes its files.
     pub(super) async fn tree(
         &self,
         git: &Git,
         origin: &Origin,
         layout: Layout<'_>,
     ) -> Result<Option<Tree>, Fault> {
-        match &self.trees {
+        let is_shared = self.method(layout) != Method::Checkout;
+        match self.trees.as_ref().filter(|_| is_shared) {
             Some(trees) => trees.get(git, origin, layout).await.map(Some),
             None => Ok(None),
         }

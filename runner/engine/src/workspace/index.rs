@@ -74,6 +74,11 @@ impl<'a> Entry<'a> {
         (number(&self.raw[8..12]), number(&self.raw[12..16]))
     }
 
+    /// Whether it is a commit of another repository.
+    pub(crate) fn is_repository(&self) -> bool {
+        self.mode() & 0o170_000 == 0o160_000
+    }
+
     /// The size of the file in bytes, as far as git knows; of large ones the lower 32 bits.
     pub(crate) fn size(&self) -> u32 {
         number(&self.raw[36..40])
@@ -208,8 +213,10 @@ impl Index {
 }
 
 /// What an index that is written says of a file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Status {
+    /// That it is this one.
+    Of(std::fs::Metadata),
     /// What the entry says: git need not look into the file if its times are the same.
     Known,
     /// Nothing, so that git looks into the file.
@@ -227,16 +234,37 @@ pub(crate) fn write(entries: &[(Entry<'_>, Status)], id_length: usize) -> Vec<u8
     for (entry, status) in entries {
         let start = bytes.len();
         bytes.extend_from_slice(entry.raw);
-        if matches!(status, Status::Unknown) {
-            for unknown in [TIMES, OWNER_AND_SIZE] {
-                bytes[start + unknown.start..start + unknown.end].fill(0);
-            }
+        let numbers = match status {
+            Status::Known => None,
+            Status::Unknown => Some([0; 9]),
+            Status::Of(metadata) => Some(numbers(metadata)),
+        };
+        let places = TIMES.chain(OWNER_AND_SIZE).step_by(4);
+        for (number, place) in numbers.into_iter().flatten().zip(places) {
+            let place = start + place;
+            bytes[place..place + 4].copy_from_slice(&number.to_be_bytes());
         }
         let padded = (entry.raw.len() + 8) & !7;
         bytes.resize(bytes.len() + padded - entry.raw.len(), 0);
     }
     bytes.resize(bytes.len() + id_length, 0);
     bytes
+}
+
+/// What git notes of a file, of each number the lower 32 bits: when it was changed and written, where it is, whose it is and how large.
+fn numbers(metadata: &std::fs::Metadata) -> [u32; 9] {
+    use std::os::unix::fs::MetadataExt as _;
+    [
+        metadata.ctime() as u32,
+        metadata.ctime_nsec() as u32,
+        metadata.mtime() as u32,
+        metadata.mtime_nsec() as u32,
+        metadata.dev() as u32,
+        metadata.ino() as u32,
+        metadata.uid(),
+        metadata.gid(),
+        metadata.size() as u32,
+    ]
 }
 
 fn number(bytes: &[u8]) -> u32 {

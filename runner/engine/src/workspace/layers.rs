@@ -22,10 +22,15 @@ use super::index::{Entry, Index, Status, write};
 use super::layer::{Touch, above, cover, touched};
 use super::objects::write_trees;
 use super::shared::Tree;
+use super::view::View;
 use super::{overlay, tree};
+use crate::sandbox::Overlay;
 
 /// Most paths that git is told to look at. Where more were touched, it looks at whole directories.
 const PATHS: usize = 128;
+
+/// The root of a work tree, as git is told of paths.
+const EVERYTHING: &[u8] = b".\0";
 
 /// A file that was written this shortly before the index may have been written in the same moment, as far as clocks tell.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -37,6 +42,8 @@ pub(super) struct Layers {
     directory: PathBuf,
     upper: Dir,
     selection: Arc<Mutex<Selection>>,
+    /// The same for the container engine, if it is the one that mounts them.
+    overlay: Option<Arc<Overlay>>,
 }
 
 /// What of the tree is in the runner's index.
@@ -60,20 +67,29 @@ pub(super) struct Look {
 }
 
 impl Layers {
-    /// Makes the directories of the layers in `home`. They are not mounted yet.
-    pub(super) fn make(tree: Tree, home: &Path) -> io::Result<Self> {
+    /// Makes the directories of the layers in `home`. They are not mounted yet; the container engine will do it if `by_engine` says so.
+    pub(super) fn make(tree: Tree, home: &Path, by_engine: bool) -> io::Result<Self> {
         let directory = home.join("overlay");
         let upper = directory.join("upper");
         crate::state::create_private(&directory)?;
         fs_err::create_dir(&upper)?;
         let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs_err::set_permissions(&upper, open_to_all)?;
-        fs_err::create_dir(directory.join("work"))?;
+        let work = directory.join("work");
+        fs_err::create_dir(&work)?;
         Ok(Self {
-            tree,
             upper: tree::open(&upper)?,
-            directory,
             selection: Arc::default(),
+            overlay: by_engine.then(|| {
+                Arc::new(Overlay {
+                    name: volume_name(&directory),
+                    lower: tree.files(),
+                    upper,
+                    work,
+                })
+            }),
+            directory,
+            tree,
         })
     }
 
@@ -85,6 +101,16 @@ impl Layers {
             work: &self.directory.join("work"),
         };
         overlay::mount(root, layers)
+    }
+
+    /// What the container engine mounts; `None` if this process does.
+    pub(super) fn overlay(&self) -> Option<&Arc<Overlay>> {
+        self.overlay.as_ref()
+    }
+
+    /// The directory of all that containers have written.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The directory that has what was changed.
@@ -101,22 +127,30 @@ impl Layers {
     }
 
     /// Looks for what was touched and brings the runner's index, which is in `git_dir`, to the point where git can go on. `None` if nothing was
-    /// ever touched.
+    /// ever touched. Where the container engine mounts the layers, `root` then has the files that git has to see.
     pub(super) fn look(
         &self,
         git_dir: PathBuf,
+        root: &Dir,
     ) -> impl FnOnce() -> io::Result<Option<Look>> + Send + 'static + use<> {
         let (tree, upper) = (self.tree.clone(), self.upper.try_clone());
+        let root = self.overlay.is_some().then(|| root.try_clone());
         let selection = Arc::clone(&self.selection);
         move || {
             let mut selection = selection.lock().unwrap_or_else(PoisonError::into_inner);
-            selection.look(&tree, &upper?, &git_dir)
+            selection.look(&tree, &upper?, &git_dir, root.transpose()?.as_ref())
         }
     }
 }
 
 impl Selection {
-    fn look(&mut self, tree: &Tree, upper: &Dir, git_dir: &Path) -> io::Result<Option<Look>> {
+    fn look(
+        &mut self,
+        tree: &Tree,
+        upper: &Dir,
+        git_dir: &Path,
+        view: Option<&Dir>,
+    ) -> io::Result<Option<Look>> {
         let base = tree.index()?;
         let touched = touched(upper, base)?;
         let path = git_dir.join("index");
@@ -132,8 +166,13 @@ impl Selection {
                 (none.map_err(io::Error::other)?, tree.indexed()?)
             }
         };
-        let cover = cover(touched.keys().map(Vec::as_slice), PATHS);
-        let wanted = self.wanted(base, &cover);
+        // Of a directory that git is told to look at it has to see all files.
+        let most = if view.is_some() { usize::MAX } else { PATHS };
+        let cover = cover(touched.keys().map(Vec::as_slice), most);
+        let mut wanted = self.wanted(base, &cover);
+        if view.is_some() {
+            wanted.extend(self.rules(base, &cover));
+        }
         let is_gone =
             |entry: &Entry<'_>| !base.has_file(entry.path()) && !covers(&cover, entry.path());
         let mut entries: BTreeMap<&[u8], (Entry<'_>, Status)> = staged
@@ -155,7 +194,7 @@ impl Selection {
                 };
                 entries.insert(entry.path(), (entry, status));
             }
-            let all: Vec<_> = entries.values().copied().collect();
+            let all: Vec<_> = entries.values().cloned().collect();
             fs_err::write(&path, write(&all, tree.id_length()))?;
             // Git looks into files that may have been written after the index, and those that it staged were not written after the old one.
             let file = fs_err::File::options().write(true).open(&path)?;
@@ -179,11 +218,27 @@ impl Selection {
                     .next()
                     .is_some_and(|(found, _)| is_below(found, path))
         };
+        if let Some(view) = view {
+            let _ours = tree::clear(view)?;
+            let untouched = self.selected.iter().map(|&position| base.entry(position));
+            let untouched = untouched.filter(|entry| !covers(&cover, entry.path()));
+            let lower = &tree::open(&tree.files())?;
+            View { lower, upper, view }.fill(&touched, untouched)?;
+            return Ok(Some(Look {
+                paths: EVERYTHING.to_vec(),
+                base: self.base.clone(),
+                has_dropped,
+            }));
+        }
         let mut paths = Vec::new();
         for path in cover.iter().filter(|path| is_there(path)) {
-            // The root has a name for git, too.
-            paths.extend_from_slice(if path.is_empty() { b"." } else { path });
-            paths.push(0);
+            match path.as_slice() {
+                b"" => paths.extend_from_slice(EVERYTHING),
+                path => {
+                    paths.extend_from_slice(path);
+                    paths.push(0);
+                }
+            }
         }
         Ok(Some(Look {
             paths,
@@ -206,6 +261,33 @@ impl Selection {
         wanted.retain(|position| !self.selected.contains(position));
         wanted
     }
+
+    /// The positions of the files that say what git ignores and converts on the way to what `cover` covers.
+    fn rules(&self, base: &Index, cover: &[Vec<u8>]) -> BTreeSet<usize> {
+        let mut rules = BTreeSet::new();
+        for path in cover {
+            let root: &[u8] = b"";
+            for directory in above(path).chain([root]) {
+                for name in [".gitignore", ".gitattributes"] {
+                    let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+                    let path = [directory, slash, name.as_bytes()].concat();
+                    let [file, _] = base.below(&path);
+                    rules.extend(file);
+                }
+            }
+        }
+        rules.retain(|position| !self.selected.contains(position));
+        rules
+    }
+}
+
+/// What a volume of these layers is called: unlike that of any others.
+fn volume_name(directory: &Path) -> String {
+    use sha2::{Digest as _, Sha256};
+    use std::os::unix::ffi::OsStrExt as _;
+    let digest = Sha256::digest(directory.as_os_str().as_bytes());
+    let hex = digest[..12].iter().map(|byte| format!("{byte:02x}"));
+    format!("capstan-{}", hex.collect::<String>())
 }
 
 /// Whether one of these paths, which are in order and none below another, is `path` or a directory above it.

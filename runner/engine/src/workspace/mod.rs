@@ -16,24 +16,27 @@ mod layer;
 mod layers;
 mod objects;
 pub(crate) mod overlay;
+mod reflink;
 mod shared;
 pub(crate) mod tree;
 mod unchanged;
+mod view;
 mod visible;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cap_std::fs::{Dir, Permissions, PermissionsExt as _};
 
-pub use checkouts::{Checkouts, Chosen, Method, Place, choose};
+pub use checkouts::{Checkouts, Chosen, Method, Place, Sight, choose};
 pub use tree::Tidied;
 pub use visible::{GIT_OBJECTS, visible_git_environment};
 
 use crate::fault::Fault;
 use crate::git::{Git, Invocation};
 use crate::repository::Origin;
-use crate::sandbox::BindMount;
+use crate::sandbox::{BindMount, Files};
 use layers::Layers;
 
 /// Limit of a diff in bytes unless the caller says another.
@@ -53,6 +56,8 @@ pub struct Layout<'a> {
     /// Whether steps find a repository in `/work/.git`. They can then read all objects of the source through
     /// [`Workspace::mounts`], not just those of the commit.
     pub visible_git: bool,
+    /// Whether this process has to see the files itself, and not only containers.
+    pub by_runner: bool,
 }
 
 /// A workspace. Each method that works in it needs all processes of earlier steps to be gone.
@@ -68,6 +73,7 @@ pub struct Workspace {
     mounts: Vec<BindMount>,
     /// The diff of the index, where it is known, not large, and that of the files as well.
     staged: Option<Vec<u8>>,
+    is_laid_out: bool,
     /// Where the files are from if they are not its own.
     layers: Option<Layers>,
 }
@@ -102,14 +108,53 @@ impl Workspace {
         layout: Layout<'_>,
         checkouts: &Checkouts,
     ) -> Result<Self, Fault> {
+        let method = checkouts.method(layout);
         let tree = checkouts.tree(git, origin, layout).await?;
         let mut workspace = Self::make_at(git, home, root, origin, layout)?;
-        if let Some(tree) = tree {
-            workspace
-                .show(tree, origin, layout)
-                .map_err(|error| Fault::disk("creating workspace", &error))?;
-        }
+        let Some(tree) = tree else {
+            return Ok(workspace);
+        };
+        let failed = |error: io::Error| Fault::disk("creating workspace", &error);
+        match method {
+            Method::Reflink => workspace.copy(tree, origin, layout).await,
+            _ => workspace
+                .show(tree, origin, layout, method == Method::Volume)
+                .map_err(failed),
+        }?;
         Ok(workspace)
+    }
+
+    /// Copies a shared tree.
+    async fn copy(
+        &mut self,
+        tree: shared::Tree,
+        origin: &Origin,
+        layout: Layout<'_>,
+    ) -> Result<(), Fault> {
+        tree.base().clone_into(&mut self.base);
+        let (root, index) = (self.root.clone(), self.git_dir().join("index"));
+        let copied = blocking(move || {
+            reflink::copy(&tree.files(), &root)?;
+            let copies = reflink::index_of_copy(tree.index()?, &root, tree.id_length())?;
+            fs_err::write(index, copies)?;
+            // That of the steps may have entries of its own.
+            let seen = root.join(".git/index");
+            if seen.exists() {
+                let index = index::Index::parse(fs_err::read(&seen)?, tree.id_length());
+                let index = index.map_err(io::Error::other)?;
+                let copies = reflink::index_of_copy(&index, &root, tree.id_length())?;
+                fs_err::write(seen, copies)?;
+            }
+            Ok(())
+        });
+        let written = copied.await.and_then(|()| match layout.visible_git {
+            true => visible::write(&self.root, origin, layout.patterns),
+            false => Ok(()),
+        });
+        written.map_err(|error| Fault::disk("creating workspace", &error))?;
+        self.staged = Some(Vec::new());
+        self.is_laid_out = true;
+        Ok(())
     }
 
     /// Makes a workspace whose files are its own. They come with [`Workspace::check_out`].
@@ -136,17 +181,26 @@ impl Workspace {
     }
 
     /// Shows a shared tree. What is written goes elsewhere.
-    fn show(&mut self, tree: shared::Tree, origin: &Origin, layout: Layout<'_>) -> io::Result<()> {
+    fn show(
+        &mut self,
+        tree: shared::Tree,
+        origin: &Origin,
+        layout: Layout<'_>,
+        by_engine: bool,
+    ) -> io::Result<()> {
         tree.base().clone_into(&mut self.base);
-        let layers = Layers::make(tree, &self.home)?;
+        let layers = Layers::make(tree, &self.home, by_engine)?;
         if layout.visible_git {
             visible::write(&layers.upper_path(), origin, layout.patterns)?;
         }
-        layers.mount(&self.root)?;
-        // What was open is the directory under the mount.
-        self.work = tree::open(&self.root)?;
+        if !by_engine {
+            layers.mount(&self.root)?;
+            // What was open is the directory under the mount.
+            self.work = tree::open(&self.root)?;
+        }
         self.layers = Some(layers);
         self.staged = Some(Vec::new());
+        self.is_laid_out = true;
         Ok(())
     }
 
@@ -155,11 +209,12 @@ impl Workspace {
     /// # Errors
     /// A fault of the workspace when the commit cannot be laid out, of the environment when the disk is full.
     pub async fn check_out(&mut self, origin: &Origin, layout: Layout<'_>) -> Result<(), Fault> {
-        if self.layers.is_some() {
+        if self.is_laid_out {
             return Ok(());
         }
         self.lay_out_files(layout).await?;
         self.staged = Some(Vec::new());
+        self.is_laid_out = true;
         if layout.visible_git {
             self.make_index_visible().await?;
             visible::write(&self.root, origin, layout.patterns)
@@ -203,13 +258,35 @@ impl Workspace {
             base: origin.rev.clone(),
             mounts: Vec::new(),
             staged: None,
+            is_laid_out: false,
             layers: None,
         })
     }
 
-    /// The directory that becomes `/work`.
+    /// The directory of the files; where only containers see them, of those that git looks at.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What becomes `/work`.
+    pub fn files(&self) -> Files {
+        match self.engines_layers().and_then(Layers::overlay) {
+            Some(overlay) => Files::Overlay(Arc::clone(overlay)),
+            None => Files::Directory(self.root.clone()),
+        }
+    }
+
+    /// The directory of all that containers write.
+    pub fn written(&self) -> PathBuf {
+        let directory = self.engines_layers().map(Layers::directory);
+        directory.unwrap_or(&self.root).to_path_buf()
+    }
+
+    /// The layers that the container engine mounts, if it does.
+    fn engines_layers(&self) -> Option<&Layers> {
+        self.layers
+            .as_ref()
+            .filter(|layers| layers.overlay().is_some())
     }
 
     /// The commit it was made from.
@@ -267,7 +344,7 @@ impl Workspace {
         self.unlock_index();
         let mut look = None;
         if let Some(layers) = &self.layers {
-            let looked = blocking(layers.look(self.git_dir())).await;
+            let looked = blocking(layers.look(self.git_dir(), &self.work)).await;
             look = looked.map_err(|error| Fault::disk(context, &error))?;
             let Some(look) = &look else {
                 return Ok(false);
@@ -377,8 +454,9 @@ impl Workspace {
             })
             .await
             .map_err(failed)?;
-            return self.show(tree, origin, layout).map_err(failed);
+            return self.show(tree, origin, layout, false).map_err(failed);
         }
+        self.is_laid_out = false;
         let work = self.work.try_clone().map_err(failed)?;
         blocking(move || {
             // No step has run, so all of it is our own.
@@ -401,16 +479,24 @@ impl Workspace {
         // Files that were not touched are open to all.
         let written = self.layers.as_ref().map_or(&self.work, Layers::upper);
         let written = written.try_clone().map_err(failed)?;
+        let work = match self.engines_layers() {
+            Some(layers) => layers.upper().try_clone().map_err(failed)?,
+            None => work,
+        };
         blocking(move || tree::open_up(&written, &work))
             .await
             .map_err(|error| Fault::disk("opening up the files written by a step", &error))
     }
 
-    /// Makes the directory `path` in case an earlier step removed it. What stands in its way is left alone.
+    /// Makes the directory `path` in case an earlier step removed it. What stands in its way is left alone. Where only containers see the
+    /// workspace nothing is made.
     ///
     /// # Errors
     /// A fault of the workspace when a file is where a directory should be.
     pub async fn ensure_directory(&mut self, path: &str) -> Result<(), Fault> {
+        if self.engines_layers().is_some() {
+            return Ok(());
+        }
         let work = self
             .work
             .try_clone()
@@ -432,7 +518,8 @@ impl Workspace {
     /// A fault of the environment when the file system fails.
     pub async fn remove(&mut self) -> Result<Tidied, Fault> {
         let home = self.home.clone();
-        let mounted = self.layers.as_ref().map(|_| self.root.clone());
+        let mounted = self.layers.is_some() && self.engines_layers().is_none();
+        let mounted = mounted.then(|| self.root.clone());
         let remove = move || {
             if let Some(root) = mounted {
                 overlay::unmount(&root)?;

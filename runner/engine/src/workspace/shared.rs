@@ -219,7 +219,7 @@ fn key(origin: &Origin, layout: Layout<'_>) -> String {
     add(place.as_os_str().as_bytes());
     add(origin.object_format.as_bytes());
     add(origin.rev.as_bytes());
-    add(&[u8::from(layout.visible_git)]);
+    add(&[layout.visible_git.into()]);
     add(layout.only.as_bytes());
     for pattern in layout.patterns {
         add(pattern.as_bytes());

@@ -13,6 +13,8 @@ use crate::repository::{RemoteCache, Source, open};
 struct Laid {
     workspace: Workspace,
     home: tempfile::TempDir,
+    /// Where containers see it, if that is not the workspace's own directory.
+    seen: Option<PathBuf>,
 }
 
 /// What all tests that have to do with workspaces share in `directory`: the fastest way that is possible.
@@ -25,13 +27,16 @@ fn made(wanted: Option<Method>, directory: &Path) -> Checkouts {
     let place = Place {
         cache: cache.directory(),
         workspaces: directory,
-        hidden: None,
+        engine: Some(Sight::default()),
     };
+    // Only root can do what a container engine does.
+    let by_engine = wanted == Some(Method::Volume);
+    let wanted = wanted.filter(|_| !by_engine || rustix::process::geteuid().is_root());
     let chosen = choose(wanted, place).or_else(|fault| {
         eprintln!("tested in another way: {fault}");
         choose(None, place)
     });
-    Checkouts::new(chosen.unwrap().method, &cache)
+    Checkouts::new(&chosen.unwrap(), &cache)
 }
 
 async fn origin(fixture: &Fixture) -> Origin {
@@ -56,6 +61,7 @@ async fn lay_out_in(
         only,
         patterns: &[],
         visible_git: true,
+        by_runner: false,
     };
     let origin = origin(fixture).await;
     let place = home.path().join("w");
@@ -66,7 +72,31 @@ async fn lay_out_in(
     workspace.check_out(&origin, layout).await.unwrap();
     // Containers are made from them before the files are there.
     assert_eq!(workspace.mounts(), mounts);
-    Laid { workspace, home }
+    let seen = mount_as_an_engine(&workspace, home.path());
+    Laid {
+        workspace,
+        home,
+        seen,
+    }
+}
+
+/// Does for a workspace what a container engine does; tells where it is then seen.
+fn mount_as_an_engine(workspace: &Workspace, home: &Path) -> Option<PathBuf> {
+    let Files::Overlay(overlay) = workspace.files() else {
+        return None;
+    };
+    let seen = home.join("seen");
+    fs_err::create_dir(&seen).unwrap();
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={},userxattr,redirect_dir=nofollow,metacopy=off,index=off",
+        overlay.lower.display(),
+        overlay.upper.display(),
+        overlay.work.display()
+    );
+    let mut mount = std::process::Command::new("mount");
+    mount.args(["-t", "overlay", "overlay", "-o", &options]);
+    assert!(mount.arg(&seen).status().unwrap().success());
+    Some(seen)
 }
 
 /// What is mounted does not go with its directory.
@@ -78,7 +108,8 @@ impl Drop for Laid {
 
 impl Laid {
     fn root(&self) -> PathBuf {
-        self.workspace.root().to_owned()
+        let root = self.workspace.root();
+        self.seen.as_deref().unwrap_or(root).to_owned()
     }
 
     async fn diff(&mut self) -> String {
@@ -99,7 +130,7 @@ fn mode(path: &Path) -> u32 {
 #[rstest]
 #[tokio::test]
 async fn a_fresh_workspace_has_all_files_for_everybody_and_no_diff(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n"), ("dir/b", "2\n")]);
     symlink("dir/b", fixture.path.join("link")).unwrap();
@@ -171,7 +202,7 @@ async fn the_diff_is_cumulative_and_applies_to_a_fresh_workspace(
 #[rstest]
 #[tokio::test]
 async fn the_diff_follows_every_change_and_the_lack_of_one(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
 ) {
     type Change = fn(&Path);
     let fixture = Fixture::with(&[("a", "1\n"), ("b", "2\n")]);
@@ -242,7 +273,7 @@ async fn a_diff_beyond_the_limit_is_refused(
 #[rstest]
 #[tokio::test]
 async fn only_a_directory_can_be_laid_out(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[
         (".gitignore", "*.log\n"),
@@ -289,6 +320,7 @@ async fn only_a_directory_can_be_laid_out(
         only: "a/none",
         patterns: &[],
         visible_git: false,
+        by_runner: false,
     };
     let origin = origin(&fixture).await;
     let place = home.path().join("w");
@@ -325,7 +357,7 @@ fn visible_status(laid: &Laid) -> String {
 #[rstest]
 #[tokio::test]
 async fn steps_find_a_clean_repository(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     fixture.git(&[
@@ -474,7 +506,7 @@ fn booby_trap(root: &Path, trap: &Path) {
 #[rstest]
 #[tokio::test]
 async fn nothing_of_a_hostile_workspace_runs(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     let mut laid = lay_out(method, &fixture, "").await;
@@ -511,7 +543,7 @@ async fn nothing_of_a_hostile_workspace_runs(
 #[rstest]
 #[tokio::test]
 async fn whatever_becomes_of_dot_git_the_diff_is_the_same(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     let elsewhere = Fixture::with(&[("other", "x\n")]);
@@ -557,7 +589,7 @@ async fn locks_left_in_the_index_do_not_matter(
 #[rstest]
 #[tokio::test]
 async fn a_nested_repository_without_commit_is_explained(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     let mut laid = lay_out(method, &fixture, "").await;
@@ -576,7 +608,7 @@ async fn a_nested_repository_without_commit_is_explained(
 #[rstest]
 #[tokio::test]
 async fn files_stored_against_their_attributes_change_only_when_touched(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[
         ("a.txt", "1\r\n"),
@@ -886,6 +918,7 @@ async fn patterns_say_what_is_laid_out_elsewhere(
         only: "",
         patterns: &patterns,
         visible_git: true,
+        by_runner: false,
     };
     let (git, checkouts) = (git().await, made(Some(method), directory.path()));
     let (kept, at) = (home.clone(), root.clone());

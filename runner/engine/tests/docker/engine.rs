@@ -12,7 +12,7 @@ use capstan_engine::docker::{
 };
 use capstan_engine::fault::Fault;
 use capstan_engine::sandbox::{
-    Chunk, Exit, Gated, Image, Inputs, Limits, Preparation, Sandbox, Stream, User, WORK,
+    Chunk, Exit, Files, Gated, Image, Inputs, Limits, Preparation, Sandbox, Stream, User, WORK,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -101,7 +101,7 @@ impl Engine {
             purpose: "acme/repo step 1".to_owned(),
             image: self.image(image).await,
             user: User::Image,
-            workspace: self.workspace.path().to_owned(),
+            workspace: Files::Directory(self.workspace.path().to_owned()),
             place: WORK.to_owned(),
             directory: String::new(),
             env: BTreeMap::new(),

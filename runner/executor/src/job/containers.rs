@@ -280,6 +280,8 @@ async fn lay_out<S: Engines>(
         only: "",
         patterns: &job.sparse_checkout,
         visible_git: true,
+        // It writes scripts and files beside and into it.
+        by_runner: true,
     };
     let home = place.tasks().join("0");
     let checkouts = &context.checkouts;

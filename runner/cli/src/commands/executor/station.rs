@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capstan_core::plugin::Hook;
-use capstan_engine::docker::{self, Owner, SeenAt};
+use capstan_engine::docker::{self, EngineInfo, Owner, SeenAt};
 use capstan_engine::state::{Run, State};
-use capstan_engine::workspace::Checkouts;
+use capstan_engine::workspace::{Checkouts, Sight};
 use capstan_executor::client::{Client, VERSION};
 use capstan_executor::job::engines::{Containers, DockerAndComponents};
 use capstan_executor::job::{self, Ending, JobContext};
@@ -27,6 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The directory below the one that `TMPDIR` names.
 pub(super) const BELOW_WORKSPACES: &str = "capstan";
+
+/// What is known of an engine that did not answer when the executor started.
+const ABSENT: Sight<'_> = Sight {
+    hides_mounts: Some("the container engine did not answer when the executor started"),
+    no_volumes: Some("the container engine did not answer when the executor started"),
+};
 
 /// What jobs need.
 pub(super) struct Station {
@@ -96,11 +102,8 @@ impl Station {
         };
         // Directories are not removed before the containers that use them.
         workplace::sweep(&state);
-        let hides_mounts = match info {
-            Some(info) => info.hides_mounts,
-            None => Some("the container engine was not there when the executor started"),
-        };
-        let chosen = workplace::checkouts(config, &tools.cache, run.directory(), hides_mounts)?;
+        let sight = info.map_or(ABSENT, EngineInfo::sight);
+        let chosen = workplace::checkouts(config, &tools.cache, run.directory(), Some(sight))?;
         for (method, reason) in &chosen.refused {
             tracing::info!(
                 method = method.name(),
@@ -110,7 +113,7 @@ impl Station {
         }
         let checkouts = match executor.keep_workspaces {
             true => Checkouts::own(),
-            false => Checkouts::new(chosen.method, &tools.cache),
+            false => Checkouts::new(&chosen, &tools.cache),
         };
         let settings = job::Settings {
             // Engines refuse to give more than they have.

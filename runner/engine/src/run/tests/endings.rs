@@ -1,10 +1,13 @@
 //! Cancellation, time limits, and what is left after them.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::fault::Fault;
+use crate::run::GetOrigin;
 
 /// Steps that are at all stages at some time, with a container that turns out not to be needed.
 const STEPS: &str = r#"
@@ -94,6 +97,16 @@ async fn a_step_takes_too_long() {
     assert!(log.ends_with(end), "{log}");
 }
 
+/// A repository that never comes.
+#[derive(Debug)]
+struct Never;
+
+impl GetOrigin for Never {
+    fn get(&self) -> Pin<Box<dyn Future<Output = Result<Arc<Origin>, Fault>> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+}
+
 /// The limit covers all of the task; what is told depends on what it was at.
 #[tokio::test]
 async fn a_task_takes_too_long() {
@@ -119,7 +132,12 @@ async fn a_task_takes_too_long() {
     ] {
         let bench = Bench::new().await;
         *bench.recorder.outlast_on.lock().unwrap() = outlast_on.map(str::to_owned);
-        let report = bench.report(steps).await;
+        let mut job = bench.job(steps);
+        if outlast_on == Some("workspace") {
+            job.base = Base::Later(Arc::new(Never));
+        }
+        bench.run_job(job).await;
+        let report = bench.recorder.take(0);
         tokio::time::resume();
         assert_eq!(
             report,
@@ -173,7 +191,8 @@ async fn steps_in_place_leave_what_they_did() {
     let at = |name: &str| fs_err::read_to_string(bench.fixture.path.join(name)).unwrap();
     assert_eq!(at("README"), "hello\n2\n");
     assert_eq!(at("untracked"), "mine\n");
-    assert_eq!(bench.fake.preparations(1)[0].workspace, bench.fixture.path);
+    let seen = bench.fake.preparations(1)[0].workspace.clone();
+    assert_eq!(seen.directory(), Some(bench.fixture.path.as_path()));
 }
 
 proptest! {

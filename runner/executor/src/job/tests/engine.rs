@@ -86,6 +86,7 @@ impl Gated for Shell {
             .map(|mount| mount.source.to_str().unwrap())
             .collect();
         let objects = objects.join(":");
+        let workspace = self.0.workspace.directory().unwrap();
         let mut child = tokio::process::Command::new("/bin/sh")
             .args(["-c", &inputs.script])
             .env_clear()
@@ -93,7 +94,7 @@ impl Gated for Shell {
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects)
             .envs(&self.0.env)
             .envs(&inputs.env)
-            .current_dir(self.0.workspace.join(&self.0.directory))
+            .current_dir(workspace.join(&self.0.directory))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -127,7 +127,7 @@ impl Bench {
         let place = workspace::Place {
             cache: &directory.path().join("cache"),
             workspaces: directory.path(),
-            hidden: None,
+            engine: None,
         };
         let chosen = workspace::choose(None, place).unwrap();
         let context = JobContext {
@@ -137,7 +137,7 @@ impl Bench {
             engines: Shells(Arc::clone(&seen)),
             git: Git::check(std::env::vars_os()).await.unwrap(),
             remotes: RemoteCache::new(&cache),
-            checkouts: Checkouts::new(chosen.method, &cache),
+            checkouts: Checkouts::new(&chosen, &cache),
             plugins: Plugins::default(),
         };
         Self {
