@@ -247,3 +247,68 @@ impl Checkouts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Sight<'_> = Sight {
+        hides_mounts: Some("it is far away"),
+        no_volumes: Some("it is too old"),
+    };
+
+    fn chosen(wanted: Option<Method>, engine: Option<Sight<'_>>) -> Result<Chosen, Fault> {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place {
+            cache: &directory.path().join("cache"),
+            workspaces: directory.path(),
+            engine,
+        };
+        choose(wanted, place)
+    }
+
+    #[test]
+    fn what_the_engine_cannot_see_is_not_chosen() {
+        let chosen = chosen(None, Some(NOTHING)).unwrap();
+        assert!(matches!(chosen.method, Method::Reflink | Method::Checkout));
+        assert_eq!(chosen.by_runner, chosen.method);
+        let refused: Vec<_> = chosen
+            .refused
+            .iter()
+            .map(|(method, why)| (*method, why.as_str()))
+            .collect();
+        let expected = [
+            (Method::Overlay, "it is far away"),
+            (Method::Volume, "it is too old"),
+        ];
+        assert_eq!(refused[..2], expected);
+    }
+
+    #[test]
+    fn what_only_the_engine_sees_is_not_for_everything() {
+        let engine = Sight {
+            no_volumes: None,
+            ..NOTHING
+        };
+        for wanted in [None, Some(Method::Volume)] {
+            let chosen = chosen(wanted, Some(engine)).unwrap();
+            assert_eq!(chosen.method, Method::Volume);
+            assert!(matches!(
+                chosen.by_runner,
+                Method::Reflink | Method::Checkout
+            ));
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_taken_or_nothing() {
+        let own = chosen(Some(Method::Checkout), None).unwrap();
+        assert_eq!((own.method, own.refused.len()), (Method::Checkout, 0));
+        let fault = chosen(Some(Method::Volume), None).unwrap_err();
+        assert_eq!(
+            fault.message,
+            "workspaces = \"volume\" is not possible here: there is no container engine to do it"
+        );
+        assert!(chosen(Some(Method::Overlay), Some(NOTHING)).is_err());
+    }
+}

@@ -276,3 +276,103 @@ fn size(index: &[u8], base: &str) -> u64 {
     });
     own + files
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Sharing, origin};
+    use super::*;
+    use crate::git::fixture::Fixture;
+
+    fn read(workspace: &Workspace, name: &str) -> String {
+        fs_err::read_to_string(workspace.root().join(name)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn all_that_ask_at_once_get_the_same_tree() {
+        let (sharing, fixture) = (Sharing::new(), Fixture::with(&[("a", "1\n")]));
+        let origin = origin(&fixture).await;
+        let (first, second, third) = tokio::join!(
+            sharing.make(&origin),
+            sharing.make(&origin),
+            sharing.make(&origin)
+        );
+        assert_eq!(sharing.trees().len(), 1);
+        // What is written to one is seen in no other, nor in what they share.
+        fs_err::write(first.root().join("a"), "changed").unwrap();
+        fs_err::remove_file(second.root().join("a")).unwrap();
+        assert_eq!(read(&third, "a"), "1\n");
+        assert_eq!(read(&sharing.make(&origin).await, "a"), "1\n");
+    }
+
+    #[tokio::test]
+    async fn a_tree_is_laid_out_once() {
+        let (sharing, fixture) = (Sharing::new(), Fixture::with(&[("a", "1\n")]));
+        let origin = origin(&fixture).await;
+        drop(sharing.make(&origin).await);
+        // There is nothing more to lay it out from.
+        fs_err::remove_dir_all(fixture.path.join(".git/objects")).unwrap();
+        assert_eq!(read(&sharing.make(&origin).await, "a"), "1\n");
+    }
+
+    #[tokio::test]
+    async fn what_may_not_have_reached_the_disk_before_a_crash_is_made_anew() {
+        let (sharing, fixture) = (Sharing::new(), Fixture::with(&[("a", "1\n")]));
+        let origin = origin(&fixture).await;
+        drop(sharing.make(&origin).await);
+        let tree = sharing.trees().remove(0);
+        while !tree.join("durable").exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let lose = || {
+            fs_err::write(tree.join("tree/a"), "").unwrap();
+            fs_err::write(tree.join("made"), "another run of the machine").unwrap();
+        };
+        lose();
+        // All of it was on the disk.
+        assert_eq!(read(&sharing.make(&origin).await, "a"), "");
+        lose();
+        fs_err::remove_file(tree.join("durable")).unwrap();
+        assert_eq!(read(&sharing.make(&origin).await, "a"), "1\n");
+        assert_eq!(sharing.trees(), [tree]);
+    }
+
+    #[tokio::test]
+    async fn a_tree_that_is_shown_stays() {
+        let (sharing, fixture) = (Sharing::new(), Fixture::with(&[("a", "1\n")]));
+        let mut workspace = sharing.make(&origin(&fixture).await).await;
+        sharing.cache.make_room().unwrap();
+        assert_eq!(sharing.trees().len(), 1);
+        let _ours = workspace.remove().await.unwrap();
+        drop(workspace);
+        sharing.cache.make_room().unwrap();
+        assert_eq!(sharing.trees(), [""; 0].map(PathBuf::from));
+    }
+
+    #[tokio::test]
+    async fn a_tree_is_of_one_commit_and_one_layout() {
+        let fixture = Fixture::with(&[("a/x", "1\n"), ("b", "2\n")]);
+        let first = origin(&fixture).await;
+        fixture.write("b", "3\n");
+        fixture.commit("second");
+        let second = origin(&fixture).await;
+        let layout = |only| Layout {
+            only,
+            patterns: &[],
+            visible_git: true,
+            by_runner: true,
+        };
+        let patterns = ["a/*".to_owned()];
+        let sparse = Layout {
+            patterns: &patterns,
+            ..layout("")
+        };
+        let keys = [
+            key(&first, layout("")),
+            key(&second, layout("")),
+            key(&first, layout("a")),
+            key(&first, sparse),
+        ];
+        let different: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len());
+    }
+}

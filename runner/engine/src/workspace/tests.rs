@@ -10,8 +10,8 @@ use crate::git::fixture::{Fixture, git_in};
 use crate::git::tests::git;
 use crate::repository::{RemoteCache, Source, open};
 
-struct Laid {
-    workspace: Workspace,
+pub(crate) struct Laid {
+    pub(crate) workspace: Workspace,
     home: tempfile::TempDir,
     /// Where containers see it, if that is not the workspace's own directory.
     seen: Option<PathBuf>,
@@ -22,7 +22,7 @@ pub(crate) fn checkouts(directory: &Path) -> Checkouts {
     made(None, directory)
 }
 
-fn made(wanted: Option<Method>, directory: &Path) -> Checkouts {
+pub(crate) fn made(wanted: Option<Method>, directory: &Path) -> Checkouts {
     let cache = DiskCache::new(&directory.join("cache"), u64::MAX);
     let place = Place {
         cache: cache.directory(),
@@ -39,7 +39,7 @@ fn made(wanted: Option<Method>, directory: &Path) -> Checkouts {
     Checkouts::new(&chosen.unwrap(), &cache)
 }
 
-async fn origin(fixture: &Fixture) -> Origin {
+pub(crate) async fn origin(fixture: &Fixture) -> Origin {
     let cache = RemoteCache::new(&DiskCache::new(Path::new("/nonexistent"), 0));
     let source = Source::Local(fixture.path.clone());
     open(&git().await, &cache, &source, None, |_| {})
@@ -107,7 +107,7 @@ impl Drop for Laid {
 }
 
 impl Laid {
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         let root = self.workspace.root();
         self.seen.as_deref().unwrap_or(root).to_owned()
     }
@@ -130,7 +130,7 @@ fn mode(path: &Path) -> u32 {
 #[rstest]
 #[tokio::test]
 async fn a_fresh_workspace_has_all_files_for_everybody_and_no_diff(
-    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n"), ("dir/b", "2\n")]);
     symlink("dir/b", fixture.path.join("link")).unwrap();
@@ -899,6 +899,59 @@ proptest! {
                 }
             }
         });
+    }
+}
+
+/// In a temporary directory a cache of its own, and workspaces that share it.
+pub(crate) struct Sharing {
+    directory: tempfile::TempDir,
+    pub(crate) cache: DiskCache,
+    pub(crate) checkouts: Checkouts,
+    made: std::cell::Cell<usize>,
+}
+
+impl Sharing {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self {
+            cache: DiskCache::new(&directory.path().join("cache"), 0),
+            checkouts: made(Some(Method::Overlay), directory.path()),
+            directory,
+            made: std::cell::Cell::new(0),
+        }
+    }
+
+    pub(crate) async fn make(&self, origin: &Origin) -> Workspace {
+        let layout = Layout {
+            only: "",
+            patterns: &[],
+            visible_git: true,
+            by_runner: true,
+        };
+        let home = self.directory.path().join(format!("w{}", self.made.get()));
+        self.made.set(self.made.get() + 1);
+        let (git, checkouts) = (git().await, &self.checkouts);
+        let made = Workspace::make(&git, home, origin, layout, checkouts).await;
+        let mut workspace = made.unwrap();
+        workspace.check_out(origin, layout).await.unwrap();
+        workspace
+    }
+
+    /// The entries of the cache that are trees.
+    pub(crate) fn trees(&self) -> Vec<PathBuf> {
+        let entries = fs_err::read_dir(self.cache.directory().join("trees")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let is_entry = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            path.is_dir() && !name.starts_with('.')
+        };
+        paths.filter(is_entry).collect()
+    }
+}
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        let _ = overlay::unmount_below(self.directory.path());
     }
 }
 
