@@ -18,6 +18,7 @@ use super::hooks::Hooks;
 use super::lookup::Keys;
 use super::plugin_report::Voice;
 use super::report::Reported;
+use super::schedule::Common;
 use super::step_log::StepLog;
 use super::{Base, Finished, Job, Outcome, Runner, lookup, prepare, render, step};
 use crate::fault::Fault;
@@ -62,6 +63,7 @@ pub(super) async fn run<E: Engine>(
     index: usize,
     job: &Job,
     stop: &CancellationToken,
+    common: &Common,
 ) -> Finished {
     let begun = Instant::now();
     if stop.is_cancelled() {
@@ -77,7 +79,7 @@ pub(super) async fn run<E: Engine>(
         runner,
         index,
         job,
-        containers: Containers::new(Arc::clone(&runner.engine)),
+        containers: Containers::new(Arc::clone(&runner.engine), common),
         hooks: {
             let (report, secrets) = (Arc::clone(&runner.report), job.secrets.clone());
             Hooks::new(
@@ -277,6 +279,7 @@ impl<E: Engine> Progress<'_, E> {
         self.tell(Reported::Workspace);
         let runner = self.runner;
         self.open_log()?;
+        prepare::begin(self, first, context);
         let home = runner.workspaces.join(self.name());
         let layout = layout(self.job);
         let origin = self.job.base.open().await?;

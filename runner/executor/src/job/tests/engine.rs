@@ -115,9 +115,5 @@ impl Gated for Shell {
         })
     }
 
-    fn network(&self) -> Option<String> {
-        None
-    }
-
     async fn discard(self) {}
 }
