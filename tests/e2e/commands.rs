@@ -455,7 +455,7 @@ fn help_of_batch_commands() {
               Runs steps as root instead of as the image's own user
 
           --prepare-ahead <N>
-              Containers that are made ready before their step is due
+              Most containers that are made ready before their step is due
 
     Plugins:
           --plugins <FILE>
@@ -565,7 +565,7 @@ fn help_of_the_other_commands() {
                                          added. May be repeated
           --platform <OS/ARCH>           Platform of the containers, for example linux/arm64
           --run-as-root                  Runs steps as root instead of as the image's own user
-          --prepare-ahead <N>            Containers that are made ready before their step is due
+          --prepare-ahead <N>            Most containers that are made ready before their step is due
 
     Plugins:
           --plugins <FILE>  File whose [[plugin]] tables count, instead of those of the settings file;

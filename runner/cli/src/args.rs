@@ -262,7 +262,7 @@ pub(crate) struct SettingFlags {
     #[arg(long, help_heading = "Containers")]
     pub(crate) run_as_root: bool,
 
-    /// Containers that are made ready before their step is due.
+    /// Most containers that are made ready before their step is due.
     #[arg(long, value_name = "N", help_heading = "Containers")]
     pub(crate) prepare_ahead: Option<String>,
 

@@ -7,7 +7,10 @@ use capstan_core::wasm_step::is_component;
 use tokio::sync::{OnceCell, mpsc};
 
 use crate::fault::Fault;
-use crate::sandbox::{Chunk, Engine, Exit, Files, Gated, Image, Inputs, Preparation, Sandbox};
+use crate::sandbox::{
+    Chunk, Engine, Exit, Files, Gated, Image, Inputs, NetworkOrder, Preparation, Sandbox,
+    SharedNetwork,
+};
 use crate::wasm::{WasmContainer, WasmEngine};
 
 /// Finds the engine of containers, when one is needed.
@@ -93,6 +96,14 @@ impl<C: Connect> Engine for MixedEngine<C> {
         }
         self.containers().await?.reclaim(image, directory).await
     }
+
+    async fn share_network(&self, order: NetworkOrder) -> Result<SharedNetwork, Fault> {
+        self.containers().await?.share_network(order).await
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.connected()?.memory()
+    }
 }
 
 /// What a step runs in.
@@ -108,13 +119,6 @@ impl<C: Gated> Gated for MixedContainer<C> {
         match self {
             Self::Container(container) => container.open(inputs, output).await,
             Self::Component(component) => component.open(inputs, output).await,
-        }
-    }
-
-    fn network(&self) -> Option<String> {
-        match self {
-            Self::Container(container) => container.network(),
-            Self::Component(component) => component.network(),
         }
     }
 

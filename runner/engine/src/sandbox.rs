@@ -11,6 +11,7 @@
 //! A user's failing command is a normal [`Exit`]; `Err` means the infrastructure failed. To cancel
 //! or time out a step, drop the future of `open` and call `discard`.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -101,8 +102,33 @@ pub struct Limits {
     pub pids: Option<u32>,
 }
 
+/// A network that is there before the containers that join it. It lasts until its last clone is dropped.
+///
+/// Whoever shares it sees the others' ports, so only containers of which one runs after the other may join.
+#[derive(Debug, Clone)]
+pub struct SharedNetwork {
+    /// The network mode that joins it, as Docker's `--network` takes it.
+    pub mode: String,
+    /// By what names are resolved in it: absolute path (`/etc/hosts`) to content. Every container gets a copy of its own, as a
+    /// step may write to it.
+    pub files: BTreeMap<String, String>,
+    /// What keeps it up.
+    pub holder: Arc<dyn Any + Send + Sync>,
+}
+
+/// What a [`SharedNetwork`] is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkOrder {
+    /// An image whose shell can wait while the network is needed.
+    pub image: Image,
+    /// See [`Preparation::hosts`].
+    pub hosts: Vec<String>,
+    /// See [`Preparation::platform`].
+    pub platform: Option<String>,
+}
+
 /// All that must be known when a step's container is made.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Preparation {
     /// What the container is for, for people and labels: `<repository>[:<path>] step <n>`.
     pub purpose: String,
@@ -127,6 +153,8 @@ pub struct Preparation {
     pub limits: Limits,
     /// Network mode, as Docker's `--network` takes it; `None` for the engine's default.
     pub network: Option<String>,
+    /// The network to join instead. It knows its hosts, so `hosts` is without meaning then.
+    pub shared: Option<SharedNetwork>,
     /// Further names of hosts, as Docker's `--add-host` takes them: `name:address`.
     pub hosts: Vec<String>,
     /// Platform (`linux/arm64`) the user insists on; `None` for the engine's own.
@@ -228,6 +256,19 @@ pub trait Engine: Sandbox {
         image: &Image,
         directory: &Path,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Makes a network for containers to join. An engine need not be able to: containers get networks of their own then.
+    fn share_network(
+        &self,
+        _order: NetworkOrder,
+    ) -> impl Future<Output = Result<SharedNetwork, Fault>> + Send {
+        async { Err(Fault::workspace("containers cannot share a network")) }
+    }
+
+    /// Bytes of memory that its containers have together; `None` if it does not tell, or if they need none.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A container between preparation and removal.
@@ -240,10 +281,6 @@ pub trait Gated: Send + 'static {
         inputs: Inputs,
         output: mpsc::Sender<Chunk>,
     ) -> impl Future<Output = Result<Exit, Fault>> + Send;
-
-    /// The network mode by which other containers of the same task can share this one's network for as long as it
-    /// lives; `None` if they cannot, or should not because the user chose a network.
-    fn network(&self) -> Option<String>;
 
     /// Whether it is certain that what ran, to its end, has changed nothing in the workspace.
     fn has_left_all(&self) -> bool {

@@ -252,7 +252,7 @@ impl Config {
             run_as_root: get.parsed("run-as-root", units::boolean)?.unwrap_or(false),
             prepare_ahead: get
                 .parsed("prepare-ahead", units::count_or_zero)?
-                .unwrap_or(1),
+                .unwrap_or(4),
             output_limit: get.parsed("output-limit", units::size)?.unwrap_or(8 << 20),
             log_limit: get.parsed("log-limit", units::size)?.unwrap_or(64 << 20),
             diff_limit: get.parsed("diff-limit", units::size)?.unwrap_or(512 << 20),

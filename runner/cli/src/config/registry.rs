@@ -99,8 +99,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     one(
         "prepare-ahead",
         "CAPSTAN_PREPARE_AHEAD",
-        Some("1"),
-        "Containers that are made ready before their step is due.",
+        Some("4"),
+        "Most containers that are made ready before their step is due; long steps and memory limits make it fewer.",
     ),
     one(
         "output-limit",

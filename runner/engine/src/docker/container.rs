@@ -16,7 +16,7 @@ use super::ending::Watch;
 use super::failure::{explain, fault, is_missing, lost, refusal, within};
 use super::gate::{OPEN, environment_file};
 use super::marker::{Cut, Cutter, Token};
-use super::sandbox::{Made, Shared};
+use super::sandbox::{Made, Role, Shared};
 use crate::fault::Fault;
 use crate::sandbox::{Chunk, Exit, Gated, Inputs, Preparation, Stream};
 
@@ -26,8 +26,8 @@ const NOTICE: Duration = Duration::from_secs(30);
 /// How long the output of a dead container may pause before its stream counts as broken.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// Most that is kept of what a container says before it is ready.
-const PREAMBLE: usize = 4096;
+/// Most that is kept of what a container says before it is ready: what went wrong, or the files of a network.
+const PREAMBLE: usize = 64 << 10;
 
 /// Exit code of a process killed by SIGKILL, which is what running out of memory looks like.
 const KILLED: i32 = 137;
@@ -48,7 +48,8 @@ pub(super) struct Running {
 
 /// What became of a container that was started.
 pub(super) enum Arrival {
-    Ready,
+    /// What it said first.
+    Ready(Vec<u8>),
     /// It ended before it was ready; what it said.
     Ended(String),
     /// The connection broke.
@@ -96,7 +97,7 @@ impl Running {
                 None => return Arrival::Ended(String::from_utf8_lossy(&said).into_owned()),
             }
         }
-        Arrival::Ready
+        Arrival::Ready(said)
     }
 
     fn cut(&mut self, log: &LogOutput) -> (Stream, Cut) {
@@ -250,7 +251,7 @@ impl Container {
             )));
         }
         if self.made.is_none() {
-            self.made = Some(self.shared.make(&self.preparation).await?);
+            self.made = Some(self.shared.make(&self.preparation, Role::Step).await?);
         }
         let Some(made) = &mut self.made else {
             return Err(Fault::workspace(format!("{doing}: there is no container")));
@@ -336,12 +337,6 @@ impl Container {
 impl Gated for Container {
     async fn open(&mut self, inputs: Inputs, output: mpsc::Sender<Chunk>) -> Result<Exit, Fault> {
         self.run(inputs, output).await
-    }
-
-    fn network(&self) -> Option<String> {
-        let made = self.made.as_ref()?;
-        let chosen = self.preparation.network.is_some();
-        (!chosen).then(|| format!("container:{}", made.remains.id))
     }
 
     async fn discard(mut self) {

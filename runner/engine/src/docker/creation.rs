@@ -10,8 +10,9 @@ use bollard::models::{
 
 use super::gate::{ControlDirectory, GATE, MOUNT};
 use super::marker::Token;
+use super::network::MARK;
 use super::paths::SeenAt;
-use super::sandbox::Owner;
+use super::sandbox::{Owner, Role};
 use crate::fault::Fault;
 use crate::sandbox::{Files, Overlay, Preparation, User};
 
@@ -42,8 +43,13 @@ pub(super) fn touches_workspace(preparation: &Preparation) -> bool {
 
 /// The body of the request. The step's environment is not in it: it goes through the gate, so the engine's
 /// metadata never show it.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all of it goes into the one request"
+)]
 pub(super) fn body(
     preparation: &Preparation,
+    role: Role,
     owner: &Owner,
     control: &ControlDirectory,
     token: &Token,
@@ -55,16 +61,27 @@ pub(super) fn body(
         Some(seen_at) => bind(&seen_at.of(source), target, read_only),
         None => bind(source, target, read_only),
     };
-    let workspace = match &preparation.workspace {
-        Files::Directory(path) => bind(path, &preparation.place, false)?,
-        Files::Overlay(overlay) => volume(overlay, &preparation.place, owner, seen_at),
-    };
-    let mut mounts = vec![workspace, bind(&control.control(), MOUNT, true)?];
+    let mut mounts = vec![bind(&control.control(), MOUNT, true)?];
+    if role == Role::Step {
+        mounts.push(match &preparation.workspace {
+            Files::Directory(path) => bind(path, &preparation.place, false)?,
+            Files::Overlay(overlay) => volume(overlay, &preparation.place, owner, seen_at),
+        });
+    }
     for (target, path) in control.file_mounts() {
         mounts.push(bind(&path, target, true)?);
     }
     for mount in &preparation.mounts {
         mounts.push(bind(&mount.source, &mount.target, mount.read_only)?);
+    }
+    for (target, path) in control.network_mounts() {
+        // The user's own are meant to be seen.
+        if !mounts
+            .iter()
+            .any(|mount| mount.target.as_deref() == Some(target))
+        {
+            mounts.push(bind(&path, target, false)?);
+        }
     }
     let limits = &preparation.limits;
     let memory = limits
@@ -73,18 +90,21 @@ pub(super) fn body(
     Ok(ContainerCreateBody {
         image: Some(preparation.image.id.clone()),
         entrypoint: Some(vec![interpreter.to_owned()]),
-        cmd: Some(vec![
-            GATE.to_owned(),
-            token.first.clone(),
-            token.second.clone(),
-            directory(preparation),
-        ]),
+        cmd: Some(match role {
+            Role::Step => vec![
+                GATE.to_owned(),
+                token.first.clone(),
+                token.second.clone(),
+                directory(preparation),
+            ],
+            Role::Holder => vec![GATE.to_owned(), MARK.to_string(), token.whole()],
+        }),
         user: match preparation.user {
             User::Root => Some("0:0".to_owned()),
             User::Image => None,
         },
         // The gate goes on to the step's directory, which may not exist yet.
-        working_dir: Some(preparation.place.clone()),
+        working_dir: (role == Role::Step).then(|| preparation.place.clone()),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -109,8 +129,14 @@ pub(super) fn body(
                 typ: Some("none".to_owned()),
                 config: None,
             }),
-            network_mode: preparation.network.clone(),
-            extra_hosts: (!preparation.hosts.is_empty()).then(|| preparation.hosts.clone()),
+            network_mode: match &preparation.shared {
+                Some(shared) => Some(shared.mode.clone()),
+                None => preparation.network.clone(),
+            },
+            extra_hosts: (preparation.shared.is_none() && !preparation.hosts.is_empty())
+                .then(|| preparation.hosts.clone()),
+            // It reads a few files and waits.
+            cap_drop: (role == Role::Holder).then(|| vec!["ALL".to_owned()]),
             nano_cpus: limits.cpus.map(|cpus| (cpus * 1e9).round() as i64),
             memory,
             memory_swap: memory,

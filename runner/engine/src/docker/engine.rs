@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Container, DockerSandbox, Images};
 use crate::fault::Fault;
-use crate::sandbox::{Engine, Files, Image, Preparation, Sandbox};
+use crate::sandbox::{Engine, Files, Image, NetworkOrder, Preparation, Sandbox, SharedNetwork};
 
 /// A Docker engine with its images.
 pub struct DockerEngine {
@@ -41,5 +41,13 @@ impl Engine for DockerEngine {
         let user = rustix::process::geteuid().as_raw();
         let group = rustix::process::getegid().as_raw();
         self.sandbox.chown(image, directory, user, group).await
+    }
+
+    async fn share_network(&self, order: NetworkOrder) -> Result<SharedNetwork, Fault> {
+        self.sandbox.share_network(order).await
+    }
+
+    fn memory(&self) -> Option<u64> {
+        Some(self.sandbox.info().memory).filter(|memory| *memory > 0)
     }
 }

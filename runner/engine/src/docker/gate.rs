@@ -20,7 +20,11 @@ pub(super) const GATE: &str = "/.capstan/gate";
 /// What is written to the container's standard input to open the gate.
 pub(super) const OPEN: &[u8] = b"open\n";
 
-const GATE_SCRIPT: &str = include_str!("gate.sh");
+/// What a step's container runs.
+pub(super) const GATE_SCRIPT: &str = include_str!("gate.sh");
+
+/// What a container runs that holds a network.
+pub(super) const HOLDER_SCRIPT: &str = include_str!("holder.sh");
 
 /// Variables the gate's shell sets or uses itself.
 const TOUCHED_BY_THE_GATE: [&str; 5] = ["CAPSTAN_GATE", "OLDPWD", "PWD", "SHLVL", "TMOUT"];
@@ -57,27 +61,38 @@ pub(super) struct ControlDirectory {
     root: TempDir,
     /// Target paths of the step's files; the n-th is backed by `files/n`.
     targets: Vec<String>,
+    /// Target paths of the network's files; the n-th is backed by `network/n`.
+    network: Vec<String>,
 }
 
 impl ControlDirectory {
-    /// Makes it under `scratch`, with empty files for `targets`. Containers may run as any user, so everything is
-    /// readable; `scratch` is what keeps others on this machine out.
-    pub(super) fn create(scratch: &Path, targets: &[String]) -> io::Result<Self> {
+    /// Makes it under `scratch`, with the `script` that the container runs, empty files for `targets`, and those of the `network` that it
+    /// joins. Containers may run as any user, so everything is readable; `scratch` is what keeps others on this machine out.
+    pub(super) fn create(
+        scratch: &Path,
+        script: &str,
+        targets: &[String],
+        network: &BTreeMap<String, String>,
+    ) -> io::Result<Self> {
         let root = tempfile::Builder::new()
             .prefix("gate-")
             .tempdir_in(scratch)?;
         let directory = Self {
             root,
             targets: targets.to_vec(),
+            network: network.keys().cloned().collect(),
         };
         set_mode(directory.root.path(), 0o755)?;
-        for path in [directory.control(), directory.files()] {
+        for path in [directory.control(), directory.files(), directory.network()] {
             fs_err::create_dir(&path)?;
             set_mode(&path, 0o755)?;
         }
-        write(&directory.control().join("gate"), GATE_SCRIPT)?;
+        write(&directory.control().join("gate"), script)?;
         for (_, path) in directory.file_mounts() {
             write(&path, "")?;
+        }
+        for ((_, path), content) in directory.network_mounts().zip(network.values()) {
+            write(&path, content)?;
         }
         Ok(directory)
     }
@@ -91,13 +106,18 @@ impl ControlDirectory {
         self.root.path().join("files")
     }
 
+    fn network(&self) -> PathBuf {
+        self.root.path().join("network")
+    }
+
     /// Target path in the container and backing file on the host, for each of the step's files.
     pub(super) fn file_mounts(&self) -> impl Iterator<Item = (&str, PathBuf)> {
-        let files = self.files();
-        self.targets
-            .iter()
-            .enumerate()
-            .map(move |(n, target)| (target.as_str(), files.join(n.to_string())))
+        numbered(&self.targets, self.files())
+    }
+
+    /// The same for each of the network's files.
+    pub(super) fn network_mounts(&self) -> impl Iterator<Item = (&str, PathBuf)> {
+        numbered(&self.network, self.network())
     }
 
     /// Puts the inputs in place. Files keep their inodes, as those are what the container has mounted.
@@ -109,6 +129,13 @@ impl ControlDirectory {
         write(&self.control().join("env"), environment)?;
         write(&self.control().join("script"), &inputs.script)
     }
+}
+
+fn numbered(targets: &[String], directory: PathBuf) -> impl Iterator<Item = (&str, PathBuf)> {
+    targets
+        .iter()
+        .enumerate()
+        .map(move |(n, target)| (target.as_str(), directory.join(n.to_string())))
 }
 
 fn write(path: &Path, content: &str) -> io::Result<()> {
@@ -247,7 +274,13 @@ mod tests {
     fn files_keep_their_inodes_and_are_readable_by_all() {
         use std::os::unix::fs::MetadataExt;
         let scratch = tempfile::tempdir().unwrap();
-        let directory = ControlDirectory::create(scratch.path(), &["/tmp/f".to_owned()]).unwrap();
+        let targets = ["/tmp/f".to_owned()];
+        let network = step(&[("/etc/hosts", "127.0.0.1 localhost\n")]);
+        let directory =
+            ControlDirectory::create(scratch.path(), GATE_SCRIPT, &targets, &network).unwrap();
+        let (target, path) = directory.network_mounts().next().unwrap();
+        let content = fs_err::read_to_string(path).unwrap();
+        assert_eq!((target, &*content), ("/etc/hosts", &*network["/etc/hosts"]));
         let (target, path) = directory.file_mounts().next().unwrap();
         assert_eq!(target, "/tmp/f");
         let before = fs_err::metadata(&path).unwrap();

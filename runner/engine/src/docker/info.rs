@@ -78,8 +78,9 @@ impl Docker {
     /// An environment fault when it does not answer within 10 s.
     pub async fn info(&self) -> Result<EngineInfo, Fault> {
         let doing = "asking it about itself";
-        let version = within(LIMIT, doing, self.api.version()).await?;
-        let info = within(LIMIT, doing, self.api.info()).await?;
+        let version = within(LIMIT, doing, self.api.version());
+        let info = within(LIMIT, doing, self.api.info());
+        let (version, info) = tokio::try_join!(version, info)?;
         let components = version.components.unwrap_or_default();
         let podman = components
             .iter()

@@ -3,7 +3,7 @@
 //! [`Docker::connect`] finds the engine, [`Images`] brings images onto it, and [`DockerSandbox`] keeps the
 //! [`Sandbox`](crate::sandbox::Sandbox) contract: `creation` makes a container whose process is the
 //! `gate` script, `marker` finds in its output where the step begins and ends, `ending` learns of its death,
-//! `removal` takes it away again.
+//! `removal` takes it away again. `network` makes what containers of one job join instead of setting up a network each.
 
 mod connect;
 mod container;
@@ -16,6 +16,7 @@ mod image;
 mod info;
 mod marker;
 mod mirror;
+mod network;
 mod paths;
 mod pull;
 mod reclaim;

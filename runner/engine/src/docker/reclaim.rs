@@ -46,6 +46,7 @@ impl DockerSandbox {
                 mounts: Vec::new(),
                 limits: Limits::default(),
                 network: Some("none".to_owned()),
+                shared: None,
                 hosts: Vec::new(),
                 platform: None,
             })

@@ -1,13 +1,13 @@
 //! Makes containers that wait at their gate.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::query_parameters::{AttachContainerOptions, CreateContainerOptions};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::Instrument as _;
 
 use super::connect::Docker;
@@ -15,18 +15,22 @@ use super::container::{Arrival, Container, Running};
 use super::creation::{body, touches_workspace};
 use super::ending::Watch;
 use super::failure::{explain, is_missing, lost, refusal, within};
-use super::gate::ControlDirectory;
+use super::gate::{ControlDirectory, GATE_SCRIPT, HOLDER_SCRIPT};
 use super::info::EngineInfo;
 use super::marker::Token;
 use super::removal::{Remains, Removals};
 use crate::fault::Fault;
 use crate::sandbox::{Preparation, Sandbox};
+use crate::workspace::overlay;
 
 /// Longest wait for one answer while a container is made.
 const REQUEST: Duration = Duration::from_secs(120);
 
 /// Longest wait from a container's start until its gate says that it is ready.
 const READY: Duration = Duration::from_secs(60);
+
+/// Containers made at a time for each processor of the engine: with two all processors are busy, and more only wait for each other.
+const AT_A_TIME: usize = 2;
 
 /// The shells that can run the gate, in order.
 const INTERPRETERS: [&str; 2] = ["/bin/sh", "/bin/bash"];
@@ -57,6 +61,10 @@ pub(super) struct Shared {
     /// Image id to the shell that can run the gate.
     interpreters: Mutex<HashMap<String, &'static str>>,
     without_init: AtomicBool,
+    /// Whether a container was found to see what this process mounts.
+    sees_mounts: AtomicBool,
+    /// Containers that may be made at a time.
+    turns: Semaphore,
 }
 
 impl DockerSandbox {
@@ -67,6 +75,8 @@ impl DockerSandbox {
         Self {
             shared: Arc::new(Shared {
                 without_init: AtomicBool::new(!info.init && !info.podman),
+                sees_mounts: AtomicBool::new(false),
+                turns: Semaphore::new(AT_A_TIME * info.cpus.max(1)),
                 docker,
                 info,
                 owner,
@@ -101,7 +111,7 @@ impl Sandbox for DockerSandbox {
         let made = if touches_workspace(&preparation) {
             None
         } else {
-            Some(self.shared.make(&preparation).await?)
+            Some(self.shared.make(&preparation, Role::Step).await?)
         };
         Ok(Container::new(Arc::clone(&self.shared), preparation, made))
     }
@@ -112,6 +122,17 @@ pub(super) struct Made {
     pub(super) remains: Remains,
     pub(super) control: Arc<ControlDirectory>,
     pub(super) running: Running,
+    /// What it said before it was ready.
+    pub(super) said: Vec<u8>,
+}
+
+/// What a container is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// To run a step when its gate opens.
+    Step,
+    /// To hold a network as long as others need it.
+    Holder,
 }
 
 /// Why an attempt to make a container came to nothing.
@@ -135,13 +156,14 @@ impl Shared {
     pub(super) async fn make(
         self: &Arc<Self>,
         preparation: &Arc<Preparation>,
+        role: Role,
     ) -> Result<Made, Fault> {
         let shared = Arc::clone(self);
         let preparation = Arc::clone(preparation);
         let (sender, receiver) = oneshot::channel();
         // What nobody receives is dropped, and so removed, before the task counts as over.
         let span = tracing::info_span!("container.make", container.image = preparation.image.name);
-        let task = async move { drop(sender.send(shared.make_here(&preparation).await)) };
+        let task = async move { drop(sender.send(shared.make_here(&preparation, role).await)) };
         let removals = &self.removals;
         removals
             .tasks
@@ -151,7 +173,10 @@ impl Shared {
             .map_err(|_| Fault::environment("making a container was cut short"))?
     }
 
-    async fn make_here(&self, preparation: &Preparation) -> Result<Made, Fault> {
+    async fn make_here(&self, preparation: &Preparation, role: Role) -> Result<Made, Fault> {
+        let Ok(_turn) = self.turns.acquire().await else {
+            return Err(Fault::environment("making containers has been shut down"));
+        };
         let image = &preparation.image;
         let known = self.interpreters().get(&image.id).copied();
         let mut probes = String::new();
@@ -159,12 +184,12 @@ impl Shared {
             if known.is_some_and(|known| known != interpreter) {
                 continue;
             }
-            let mut attempt = self.attempt(preparation, interpreter).await;
+            let mut attempt = self.attempt(preparation, role, interpreter).await;
             if matches!(attempt, Err(Attempt::NoInit)) {
                 // Of several containers made at once, each finds out for itself.
                 self.without_init.store(true, Ordering::Relaxed);
                 tracing::debug!("the engine has no init binary, so containers run without one");
-                attempt = self.attempt(preparation, interpreter).await;
+                attempt = self.attempt(preparation, role, interpreter).await;
             }
             match attempt {
                 Ok(made) => {
@@ -192,25 +217,33 @@ impl Shared {
     async fn attempt(
         &self,
         preparation: &Preparation,
+        role: Role,
         interpreter: &'static str,
     ) -> Result<Made, Attempt> {
         let image = &preparation.image.name;
         let api = &self.docker.api;
         let scratch = self.scratch.clone();
         let targets = preparation.files.clone();
-        let control =
-            tokio::task::spawn_blocking(move || ControlDirectory::create(&scratch, &targets))
-                .await
-                .map_err(std::io::Error::other)
-                .and_then(|made| made)
-                .map_err(|error| {
-                    Fault::environment(format!("preparing a container's files: {error}"))
-                })?;
+        let shared = preparation.shared.as_ref();
+        let network = shared.map_or_else(BTreeMap::new, |shared| shared.files.clone());
+        let script = match role {
+            Role::Step => GATE_SCRIPT,
+            Role::Holder => HOLDER_SCRIPT,
+        };
+        let create = move || ControlDirectory::create(&scratch, script, &targets, &network);
+        let control = tokio::task::spawn_blocking(create)
+            .await
+            .map_err(std::io::Error::other)
+            .and_then(|made| made)
+            .map_err(|error| {
+                Fault::environment(format!("preparing a container's files: {error}"))
+            })?;
         let control = Arc::new(control);
         let token = Token::random();
         let init = !self.without_init.load(Ordering::Relaxed);
         let body = body(
             preparation,
+            role,
             &self.owner,
             &control,
             &token,
@@ -283,15 +316,15 @@ impl Shared {
                 ))
                 .hint("the engine or the machine is overloaded, or the image's shell hangs")
             })?;
-        match arrival {
-            Arrival::Ready => {}
+        let said = match arrival {
+            Arrival::Ready(said) => said,
             Arrival::Lost(reason) => return Err(lost(&starting, &reason).into()),
             Arrival::Ended(text) => {
                 let code = self.exit_code(&remains.id, &starting).await?;
                 let text = format!("{}: exit status {code}", text.trim());
                 return Err(self.start_failure(preparation, interpreter, &text));
             }
-        }
+        };
 
         let details = within(
             REQUEST,
@@ -306,12 +339,43 @@ impl Shared {
         let pid = details.state.and_then(|state| state.pid);
         if let (true, Some(pid)) = (self.docker.is_local(), pid) {
             running.watch = Watch::on(pid, &remains.id);
+            if running.watch.is_some() {
+                self.check_mounts(preparation, pid)?;
+            }
         }
         Ok(Made {
             remains,
             control,
             running,
+            said,
         })
+    }
+
+    /// Makes sure, once, that the first process of a container sees the workspace that this process has mounted. What it would see instead is
+    /// an empty directory.
+    fn check_mounts(&self, preparation: &Preparation, pid: i64) -> Result<(), Fault> {
+        let Some(workspace) = preparation.workspace.directory() else {
+            return Ok(());
+        };
+        if self.sees_mounts.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let table = |process: &str| fs_err::read(format!("/proc/{process}/mountinfo"));
+        let ours = table("self").unwrap_or_default();
+        let Ok(theirs) = table(&pid.to_string()) else {
+            return Ok(());
+        };
+        if !overlay::is_seen(&ours, workspace) {
+            return Ok(());
+        }
+        if !overlay::is_seen(&theirs, Path::new(&preparation.place)) {
+            return Err(Fault::environment(
+                "containers do not see what this process mounts, although the engine seems to have the same mounts",
+            )
+            .hint("set workspaces = \"checkout\", or CAPSTAN_WORKSPACES=checkout"));
+        }
+        self.sees_mounts.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Tells what the words of the engine, the init process or the shell mean.

@@ -1,27 +1,22 @@
 //! The containers of one task: made before their step is due, opened, thrown away.
-//!
-//! Setting up a network is the slowest part of starting a container. So the container of one late step, which waits
-//! at its gate the longest, holds a network for the task, and those of the steps before it only join.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use capstan_core::wasm_step::is_component;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::Settings;
+use super::ahead::Ahead;
+use super::networks::Lease;
+use super::schedule::Common;
 use super::shape::Shape;
 use crate::fault::Fault;
-use crate::sandbox::{BindMount, Engine, Files, Gated, Image, Preparation};
-
-/// Longest wait for the image of the container that holds the network: enough to see that it is there, not to pull it.
-const IMAGE: Duration = Duration::from_millis(250);
+use crate::sandbox::{BindMount, Engine, Files, Gated, Image, NetworkOrder, Preparation};
 
 /// The containers of one task. None is lost when a future of the step loop is dropped half-way:
 /// making and discarding go on in tasks of their own, and [`Containers::discard_all`] waits for them.
@@ -31,24 +26,13 @@ pub(super) struct Containers<E: Engine> {
     waiting: BTreeMap<usize, Waiting<E::Container>>,
     /// That of the step which is due or runs.
     pub(super) current: Option<E::Container>,
-    holder: Option<Holder>,
+    network: Arc<Lease>,
+    pub(super) ahead: Ahead,
+    /// How long it took to make the current container.
+    pub(super) making: Duration,
+    /// Ends what is only begun early.
+    over: CancellationToken,
     discarding: TaskTracker,
-}
-
-/// The step whose container holds the task's network.
-struct Holder {
-    step: usize,
-    network: watch::Receiver<Network>,
-}
-
-/// How far the task's network is. The channel closes early if there will be none.
-enum Network {
-    /// The image of its container may still have to be pulled: too long to wait for.
-    ImagePending,
-    /// Its container is being made.
-    Making,
-    /// Made, and how to join it; `None` if it cannot be joined.
-    Made(Option<String>),
 }
 
 /// What a container is made from.
@@ -106,6 +90,7 @@ impl Order {
                 mounts,
                 limits,
                 network,
+                shared: None,
                 hosts,
                 platform,
             }),
@@ -126,33 +111,35 @@ struct Waiting<C> {
     env: BTreeMap<String, String>,
     /// Ends the wait for the image, which may take minutes.
     unwanted: CancellationToken,
-    making: JoinHandle<Result<(Image, C), NotMade>>,
+    making: JoinHandle<Result<Made<C>, NotMade>>,
+}
+
+/// A container that is there.
+struct Made<C> {
+    image: Image,
+    container: C,
+    took: Duration,
 }
 
 impl<E: Engine> Containers<E> {
-    pub(super) fn new(engine: Arc<E>) -> Self {
+    pub(super) fn new(engine: Arc<E>, common: &Common) -> Self {
         Self {
             engine,
             waiting: BTreeMap::new(),
             current: None,
-            holder: None,
+            network: common.networks.lease(),
+            ahead: Ahead::new(common.ahead),
+            making: Duration::ZERO,
+            over: CancellationToken::new(),
             discarding: TaskTracker::new(),
         }
     }
 
-    /// How many steps after `step` have a container, apart from the one that holds the network.
+    /// How many steps after `step` have a container.
     pub(super) fn count_after(&self, step: usize) -> usize {
-        let holder = self.holder.as_ref().map(|holder| holder.step);
         let after = self.waiting.range(step + 1..);
         // A component costs nothing before it runs, so it takes nobody's place.
-        let counts =
-            after.filter(|(other, made)| Some(**other) != holder && !is_component(&made.image));
-        counts.count()
-    }
-
-    /// Whether a container holds the task's network.
-    pub(super) fn has_holder(&self) -> bool {
-        self.holder.is_some()
+        after.filter(|(_, made)| !is_component(&made.image)).count()
     }
 
     pub(super) fn has(&self, step: usize) -> bool {
@@ -175,44 +162,38 @@ impl<E: Engine> Containers<E> {
         }
     }
 
+    /// Begins to get these images, and the task's network as soon as the first is there, while nothing else can be made yet.
+    pub(super) fn begin(&self, images: Vec<String>, settings: &Settings) {
+        let (hosts, platform) = (&settings.hosts, &settings.platform);
+        for (index, name) in images.into_iter().enumerate() {
+            let (engine, network) = (Arc::clone(&self.engine), Arc::clone(&self.network));
+            let (hosts, platform) = (hosts.clone(), platform.clone());
+            let getting = async move {
+                // Who needs it says why it cannot be had.
+                if let Ok(image) = engine.image(&name, platform.as_deref()).await
+                    && index == 0
+                    && !is_component(&name)
+                {
+                    let order = || NetworkOrder {
+                        image,
+                        hosts,
+                        platform,
+                    };
+                    network.network(&*engine, order).await;
+                }
+            };
+            let over = self.over.clone();
+            let getting = async move {
+                let _ = over.run_until_cancelled(getting).await;
+            };
+            self.discarding.spawn(getting.in_current_span());
+        }
+    }
+
     /// Starts to make the container of `step`, instead of any that was made before; it joins the task's network if there
     /// is one.
     pub(super) fn start(&mut self, step: usize, order: Order) {
         self.discard(step);
-        let holder = self.holder.as_ref();
-        let holder = holder.filter(|holder| holder.step > step && !is_component(&order.image));
-        let network = holder.map(|holder| holder.network.clone());
-        self.make(step, order, move |engine, wanted| async move {
-            if let Some(joined) = joined(&wanted, network).await
-                && let Ok(container) = engine.prepare(joined).await
-            {
-                return Ok(container);
-            }
-            engine.prepare(wanted).await
-        });
-    }
-
-    /// Starts to make the container of `step`, which then holds the task's network.
-    pub(super) fn start_holder(&mut self, step: usize, order: Order) {
-        self.discard(step);
-        let (tell, network) = watch::channel(Network::ImagePending);
-        self.holder = Some(Holder { step, network });
-        self.make(step, order, move |engine, wanted| async move {
-            tell.send_replace(Network::Making);
-            let container = engine.prepare(wanted).await?;
-            tell.send_replace(Network::Made(container.network()));
-            Ok(container)
-        });
-    }
-
-    fn make<F>(
-        &mut self,
-        step: usize,
-        order: Order,
-        prepare: impl FnOnce(Arc<E>, Preparation) -> F + Send + 'static,
-    ) where
-        F: Future<Output = Result<E::Container, Fault>> + Send,
-    {
         let Order {
             image,
             platform,
@@ -223,6 +204,7 @@ impl<E: Engine> Containers<E> {
         let making = {
             let (engine, unwanted) = (Arc::clone(&self.engine), unwanted.clone());
             let (name, env) = (image.clone(), env.clone());
+            let network = Arc::clone(&self.network);
             async move {
                 let image = tokio::select! {
                     biased;
@@ -230,8 +212,15 @@ impl<E: Engine> Containers<E> {
                     image = engine.image(&name, platform.as_deref()) => image,
                 };
                 let image = image.map_err(NotMade::Image)?;
-                let container = prepare(engine, preparation(image.clone(), env)).await;
-                Ok((image, container.map_err(NotMade::Container)?))
+                let wanted = preparation(image.clone(), env);
+                let (container, took) = make(&*engine, &network, wanted)
+                    .await
+                    .map_err(NotMade::Container)?;
+                Ok(Made {
+                    image,
+                    container,
+                    took,
+                })
             }
         };
         let waiting = Waiting {
@@ -254,17 +243,15 @@ impl<E: Engine> Containers<E> {
         let Some(waiting) = self.waiting.get_mut(&step) else {
             return Err(abnormal(&"it was never started"));
         };
+        if !waiting.making.is_finished() {
+            self.ahead.was_late();
+        }
         let made = (&mut waiting.making).await;
         self.waiting.remove(&step);
-        self.release_network(step);
-        let (image, container) = made.unwrap_or_else(|error| Err(abnormal(&error)))?;
-        self.current = Some(container);
-        Ok(image)
-    }
-
-    /// The container of `step` will end, and with it the network if it holds it.
-    fn release_network(&mut self, step: usize) {
-        self.holder.take_if(|holder| holder.step == step);
+        let made = made.unwrap_or_else(|error| Err(abnormal(&error)))?;
+        self.making = made.took;
+        self.current = Some(made.container);
+        Ok(made.image)
     }
 
     /// Begins to throw the container of `step` away, if there is one.
@@ -273,11 +260,10 @@ impl<E: Engine> Containers<E> {
             unwanted, making, ..
         }) = self.waiting.remove(&step)
         {
-            self.release_network(step);
             unwanted.cancel();
             self.discarding.spawn(async move {
-                if let Ok(Ok((_, container))) = making.await {
-                    container.discard().await;
+                if let Ok(Ok(made)) = making.await {
+                    made.container.discard().await;
                 }
             });
         }
@@ -292,33 +278,45 @@ impl<E: Engine> Containers<E> {
 
     /// Throws all containers away and waits until they are gone.
     pub(super) async fn discard_all(&mut self) {
+        self.over.cancel();
         self.discard_current();
         while let Some(&step) = self.waiting.keys().next() {
             self.discard(step);
         }
         self.discarding.close();
         self.discarding.wait().await;
+        self.network.end();
     }
 }
 
-/// `preparation` in the holder's network, as soon as that is made; `None` if there is none to join.
-async fn joined(
-    preparation: &Preparation,
-    network: Option<watch::Receiver<Network>>,
-) -> Option<Preparation> {
-    let mut network = network?;
-    let has_image = network.wait_for(|network| !matches!(network, Network::ImagePending));
-    tokio::time::timeout(IMAGE, has_image)
-        .await
-        .ok()?
-        .map(drop)
-        .ok()?;
-    let is_made = |network: &Network| matches!(network, Network::Made(_));
-    match &*network.wait_for(is_made).await.ok()? {
-        Network::Made(Some(mode)) => Some(Preparation {
-            network: Some(mode.clone()),
-            ..preparation.clone()
-        }),
-        _ => None,
+/// Makes a container, in the network of its task if it can, and tells how long that took.
+async fn make<E: Engine>(
+    engine: &E,
+    network: &Lease,
+    wanted: Preparation,
+) -> Result<(E::Container, Duration), Fault> {
+    let order = || NetworkOrder {
+        image: wanted.image.clone(),
+        hosts: wanted.hosts.clone(),
+        platform: wanted.platform.clone(),
+    };
+    let shared = match is_component(&wanted.image.name) {
+        true => None,
+        false => network.network(engine, order).await,
+    };
+    let begun = Instant::now();
+    let Some(shared) = shared else {
+        return Ok((engine.prepare(wanted).await?, begun.elapsed()));
+    };
+    let joined = Preparation {
+        shared: Some(shared),
+        ..wanted.clone()
+    };
+    if let Ok(container) = engine.prepare(joined).await {
+        return Ok((container, begun.elapsed()));
     }
+    let container = engine.prepare(wanted).await?;
+    // It was the network's fault.
+    network.give_up();
+    Ok((container, begun.elapsed()))
 }

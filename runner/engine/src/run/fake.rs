@@ -3,7 +3,7 @@
 //! A step's script is a list of commands that the fake obeys itself, in the workspace's directory (see
 //! [`Container::obey`]). Image names decide how the preparation goes (see [`Fake::image`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Report, Reported};
 use crate::fault::Fault;
-use crate::sandbox::{Chunk, Engine, Exit, Gated, Image, Inputs, Preparation, Sandbox, Stream};
+use crate::sandbox::{
+    Chunk, Engine, Exit, Gated, Image, Inputs, NetworkOrder, Preparation, Sandbox, SharedNetwork,
+    Stream,
+};
 
 /// What the engine was asked to do, and what happens in time besides.
 #[derive(Default)]
@@ -29,7 +32,7 @@ pub(super) struct Fake {
 
 #[derive(Default)]
 struct State {
-    /// `image <name>`, `prepare <step>`, `open <step>`, `end <step>`, `discard <step>`, `reclaim`.
+    /// `image <name>`, `network <image>`, `prepare <step>`, `open <step>`, `end <step>`, `discard <step>`, `reclaim`.
     calls: Vec<String>,
     preparations: Vec<Preparation>,
     inputs: Vec<Inputs>,
@@ -37,6 +40,8 @@ struct State {
     discarded: usize,
     running: usize,
     most_running: usize,
+    /// Those in which a script runs.
+    networks: BTreeSet<String>,
 }
 
 /// Decides the order of what happens at the same time, and when the run is cancelled.
@@ -155,7 +160,7 @@ impl Sandbox for FakeEngine {
         if preparation.image.name == "broken" {
             return Err(Fault::workspace("starting a container: it has no shell"));
         }
-        if preparation.image.name == "loner" && preparation.network.is_some() {
+        if preparation.image.name == "loner" && preparation.shared.is_some() {
             return Err(Fault::workspace("joining a network: no"));
         }
         assert!(preparation.workspace.directory().is_some_and(Path::is_dir));
@@ -165,7 +170,11 @@ impl Sandbox for FakeEngine {
         {
             let mut state = self.0.state();
             state.made += 1;
-            state.preparations.push(preparation.clone());
+            let mut seen = preparation.clone();
+            if let Some(shared) = &mut seen.shared {
+                shared.holder = Arc::new(());
+            }
+            state.preparations.push(seen);
         }
         self.0.call(format!("prepare {step}"));
         self.0.clock.pass().await;
@@ -205,6 +214,33 @@ impl Engine for FakeEngine {
         self.0.call("reclaim".to_owned());
         Ok(())
     }
+
+    async fn share_network(&self, order: NetworkOrder) -> Result<SharedNetwork, Fault> {
+        let image = order.image.name;
+        if image == "broken" {
+            return Err(Fault::workspace("starting a container: it has no shell"));
+        }
+        self.0.state().made += 1;
+        // Who gives up meanwhile leaves it to be taken away.
+        let holder = Arc::new(Holder(Arc::clone(&self.0)));
+        self.0.call(format!("network {image}"));
+        self.0.clock.pass().await;
+        let number = self.0.state().made;
+        Ok(SharedNetwork {
+            mode: format!("network {number}"),
+            files: BTreeMap::new(),
+            holder,
+        })
+    }
+}
+
+/// What is made for a network.
+struct Holder(Arc<Fake>);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.0.state().discarded += 1;
+    }
 }
 
 impl Gated for Container {
@@ -218,8 +254,11 @@ impl Gated for Container {
             state.inputs.push(inputs.clone());
             state.running += 1;
             state.most_running = state.most_running.max(state.running);
+            if let Some(network) = self.network() {
+                assert!(state.networks.insert(network), "two at a time in a network");
+            }
         }
-        let running = Running(Arc::clone(&self.fake));
+        let running = Running(Arc::clone(&self.fake), self.network());
         let mut env = self.preparation.env.clone();
         env.extend(inputs.env.clone());
         let mut ended = Ok(exit(0));
@@ -235,12 +274,6 @@ impl Gated for Container {
         ended
     }
 
-    fn network(&self) -> Option<String> {
-        let step = number(&self.preparation);
-        let own = self.preparation.network.is_none();
-        own.then(|| format!("of step {step}"))
-    }
-
     async fn discard(self) {
         self.fake.clock.pass().await;
         let step = number(&self.preparation).to_owned();
@@ -249,11 +282,15 @@ impl Gated for Container {
     }
 }
 
-struct Running(Arc<Fake>);
+struct Running(Arc<Fake>, Option<String>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.state().running -= 1;
+        let mut state = self.0.state();
+        state.running -= 1;
+        if let Some(network) = &self.1 {
+            state.networks.remove(network);
+        }
     }
 }
 
@@ -265,6 +302,12 @@ fn exit(code: i32) -> Exit {
 }
 
 impl Container {
+    /// That it shares with others.
+    fn network(&self) -> Option<String> {
+        let shared = self.preparation.shared.as_ref();
+        shared.map(|shared| shared.mode.clone())
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         let workspace = self.preparation.workspace.directory().unwrap();
         let start = workspace.join(&self.preparation.directory);

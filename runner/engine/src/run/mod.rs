@@ -4,6 +4,7 @@
 //! going, tells everything that happens to a [`Report`], and returns one [`Finished`] per job, in the
 //! order of the jobs. It decides nothing about people: texts on a terminal, files and exit codes are the caller's.
 
+mod ahead;
 mod capture;
 mod containers;
 mod duration;
@@ -12,6 +13,7 @@ mod failure;
 mod hooks;
 mod lookup;
 mod mounts;
+mod networks;
 mod outlet;
 mod ownership;
 mod plain;
@@ -79,7 +81,8 @@ pub struct Settings {
     pub step_timeout: Option<Duration>,
     /// Longest run of one task, workspace included.
     pub task_timeout: Duration,
-    /// How many containers beyond the running step's are made before they are due.
+    /// Most containers beyond the running step's that are made before they are due; how many are depends on how long steps take, and on
+    /// what memory limits leave room for.
     pub prepare_ahead: usize,
     /// How many bytes of each output stream of a step are kept for templates, outputs and results.
     pub capture_limit: usize,
@@ -103,7 +106,7 @@ impl Default for Settings {
             hosts: Vec::new(),
             step_timeout: None,
             task_timeout: Duration::from_secs(60 * 60),
-            prepare_ahead: 1,
+            prepare_ahead: 4,
             capture_limit: 8 << 20,
             log_limit: 64 << 20,
             diff_limit: 512 << 20,

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::hooks::Hooks;
 use super::plugin_report::Voice;
 use super::report::Reported;
+use super::schedule::Common;
 use super::shape::Shape;
 use super::step::{self, Around, Rendered};
 use super::{Job, Outcome, Runner};
@@ -49,7 +50,7 @@ impl<'a, E: Engine> PlainRun<'a, E> {
             runner,
             job,
             workspace,
-            containers: Containers::new(Arc::clone(&runner.engine)),
+            containers: Containers::new(Arc::clone(&runner.engine), &Common::of_one(runner)),
             hooks,
             mounts: Vec::new(),
             image: None,

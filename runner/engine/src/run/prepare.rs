@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use capstan_core::template::StepContext;
-use capstan_core::wasm_step::is_component;
 
 use super::containers::{Order, Site};
 use super::render;
@@ -12,7 +11,29 @@ use super::task::Progress;
 use crate::fault::Fault;
 use crate::sandbox::Engine;
 
-/// Makes ready the step `index`, which is due, and as many of those after it as the settings allow.
+/// Begins to get the images of the steps from `index` on that are certain to run, and the network that their containers share. It needs no
+/// workspace, so it is called before there is one. Where there are policies, it is for them to agree first.
+pub(super) fn begin<E: Engine>(progress: &Progress<'_, E>, index: usize, context: &StepContext) {
+    if progress.hooks.have_policies() {
+        return;
+    }
+    let steps = &progress.job.task.steps;
+    let first = render::container(&steps[index], index + 1, context).ok();
+    let later = render::context(&progress.job.task, None);
+    let after = (index + 1..steps.len()).filter_map(|step| match early(progress, step, &later) {
+        Early::Known { image, .. } => Some(image),
+        Early::LeftOut | Early::Unknown => None,
+    });
+    let mut images: Vec<String> = Vec::new();
+    for image in first.into_iter().chain(after) {
+        if !images.contains(&image) {
+            images.push(image);
+        }
+    }
+    progress.containers.begin(images, &progress.runner.settings);
+}
+
+/// Makes ready the step `index`, which is due, and as many of those after it as pays.
 ///
 /// It is called while the workspace is still being laid out. What cannot be rendered is told when the step is prepared. Where there
 /// are policies, nothing is made and no image is fetched before they have agreed to the step.
@@ -36,21 +57,20 @@ pub(super) fn first<E: Engine>(
     Ok(())
 }
 
-/// Makes ready as many of the steps after `current` as the settings allow, as far as it is already certain what
-/// their containers are made of.
+/// Makes ready as many of the steps after `current` as pays, as far as it is already certain what their containers are made of, and that
+/// they are needed: a step that `if` may still turn off is left out.
 ///
 /// A step whose container depends on what earlier steps do ends the look ahead: what comes
-/// after it is not due soon. A step that `if` may still turn off is prepared, and discarded if so.
+/// after it is not due soon.
 pub(super) fn look_ahead<E: Engine>(
     progress: &mut Progress<'_, E>,
     current: usize,
 ) -> Result<(), Fault> {
-    let ahead = progress.runner.settings.prepare_ahead;
+    let ahead = progress.containers.ahead.now();
     if ahead == 0 || progress.hooks.have_policies() {
         return Ok(());
     }
     let context = render::context(&progress.job.task, None);
-    hold_network(progress, current, &context)?;
     for step in current + 1..progress.job.task.steps.len() {
         if progress.containers.count_after(current) >= ahead {
             break;
@@ -60,37 +80,8 @@ pub(super) fn look_ahead<E: Engine>(
         }
         match early(progress, step, &context) {
             Early::Known { image, env } => start_early(progress, step, image, env)?,
-            Early::Skipped => {}
+            Early::LeftOut => {}
             Early::Unknown => break,
-        }
-    }
-    Ok(())
-}
-
-/// Fewest steps, the current one counted, for which a network of their own pays.
-const SHARING_PAYS: usize = 3;
-
-/// Has the container of the last step that is certain to be due hold the network for those before it.
-fn hold_network<E: Engine>(
-    progress: &mut Progress<'_, E>,
-    current: usize,
-    context: &StepContext,
-) -> Result<(), Fault> {
-    if progress.containers.has_holder() || progress.runner.settings.network.is_some() {
-        return Ok(());
-    }
-    let first = current + SHARING_PAYS - 1;
-    for step in (first..progress.job.task.steps.len()).rev() {
-        if progress.containers.has(step) {
-            return Ok(());
-        }
-        if let Early::Known { image, env } = early(progress, step, context)
-            && !is_component(&image)
-        {
-            let shape = early_shape(progress, step, image);
-            let order = order(progress, step, &shape, env)?;
-            progress.containers.start_holder(step, order);
-            return Ok(());
         }
     }
     Ok(())
@@ -102,14 +93,16 @@ enum Early {
         image: String,
         env: BTreeMap<String, String>,
     },
-    Skipped,
+    /// It does not run, or perhaps not.
+    LeftOut,
     Unknown,
 }
 
 fn early<E: Engine>(progress: &Progress<'_, E>, index: usize, context: &StepContext) -> Early {
     let step = &progress.job.task.steps[index];
-    if progress.job.skip.contains(&index) || render::is_skipped_early(step, context) {
-        return Early::Skipped;
+    let runs = render::runs_early(step, context) == Some(true);
+    if progress.job.skip.contains(&index) || !runs {
+        return Early::LeftOut;
     }
     let image = render::early_container(step, index + 1, context);
     let place = &progress.runner.settings.place;

@@ -185,13 +185,17 @@ pub(super) fn early_environment(
 
 /// Whether it is already certain, before the steps before it ran, that the step does not run.
 pub(super) fn is_skipped_early(step: &Step, context: &StepContext) -> bool {
+    runs_early(step, context) == Some(false)
+}
+
+/// Whether the step runs, if that is already certain before the steps before it ran.
+pub(super) fn runs_early(step: &Step, context: &StepContext) -> Option<bool> {
     match &step.if_ {
-        Condition::Absent => false,
-        Condition::Bool(runs) => !runs,
+        Condition::Absent => Some(true),
+        Condition::Bool(runs) => Some(*runs),
+        Condition::Text(text) if text.is_empty() => Some(true),
         Condition::Text(text) => {
-            !text.is_empty()
-                && early_text("step-condition", text, context)
-                    .is_some_and(|rendered| !is_true(&rendered))
+            early_text("step-condition", text, context).map(|rendered| is_true(&rendered))
         }
     }
 }

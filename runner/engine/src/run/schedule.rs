@@ -4,14 +4,41 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use capstan_core::wasm_step::is_component;
 use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use super::failure::{Cause, Failure};
+use super::networks::Networks;
 use super::report::Reported;
-use super::{Finished, Job, Outcome, Runner, task};
+use super::{Finished, Job, Outcome, Runner, ahead, task};
 use crate::fault::Fault;
 use crate::sandbox::Engine;
+
+/// What the tasks of a run have in common besides their [`Runner`].
+pub(super) struct Common {
+    pub(super) networks: Arc<Networks>,
+    /// Most containers that each may have made ahead.
+    pub(super) ahead: usize,
+}
+
+impl Common {
+    /// For these jobs, of which `parallel` run at a time.
+    fn of<E: Engine>(runner: &Runner<E>, jobs: &[Job], parallel: usize) -> Self {
+        let steps = jobs.iter().flat_map(|job| &job.task.steps);
+        let steps = steps.filter(|step| !is_component(&step.container)).count();
+        let slots = parallel.min(jobs.len()).max(1);
+        Self {
+            networks: Networks::new(&runner.settings, steps, slots),
+            ahead: ahead::most(&runner.settings, runner.engine.memory(), slots),
+        }
+    }
+
+    /// For one job whose steps are not known yet.
+    pub(super) fn of_one<E: Engine>(runner: &Runner<E>) -> Self {
+        Self::of(runner, &[], 1)
+    }
+}
 
 pub(super) async fn run<E: Engine>(
     runner: &Arc<Runner<E>>,
@@ -21,6 +48,7 @@ pub(super) async fn run<E: Engine>(
 ) -> Vec<Finished> {
     // Stopping the run's own tasks must not cancel what the caller's token covers besides.
     let stop = runner.cancel.child_token();
+    let common = Arc::new(Common::of(runner, &jobs, parallel));
     let mut finished = BTreeMap::new();
     let mut waiting = jobs.into_iter().enumerate();
     let mut running = JoinSet::new();
@@ -29,7 +57,7 @@ pub(super) async fn run<E: Engine>(
         while running.len() < parallel.max(1)
             && let Some((index, job)) = waiting.next()
         {
-            let (runner, stop) = (Arc::clone(runner), stop.clone());
+            let (runner, stop, common) = (Arc::clone(runner), stop.clone(), Arc::clone(&common));
             let span = tracing::info_span!(
                 "task",
                 task.repository = job.task.repository.name,
@@ -37,7 +65,7 @@ pub(super) async fn run<E: Engine>(
                 task.steps = job.task.steps.len(),
                 otel.status_code = tracing::field::Empty,
             );
-            let task = async move { task::run(&runner, index, &job, &stop).await };
+            let task = async move { task::run(&runner, index, &job, &stop, &common).await };
             let task = running.spawn(task.instrument(span));
             index_of.insert(task.id(), index);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use capstan_core::changed_files::ChangedFiles;
 use capstan_core::failure::{Cause as Ending, StepFailure};
@@ -180,7 +181,10 @@ async fn execute<E: Engine>(
         hooks: &progress.hooks,
         log: progress.log.as_mut(),
     };
+    let begun = Instant::now();
     let ran = run_script(around, index, rendered).await;
+    let containers = &mut progress.containers;
+    containers.ahead.ran(begun.elapsed(), containers.making);
     let current = progress.containers.current.as_ref();
     let has_left_all = current.is_some_and(Gated::has_left_all);
     progress.containers.discard_current();

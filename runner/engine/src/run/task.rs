@@ -20,6 +20,7 @@ use super::hooks::Hooks;
 use super::lookup::Keys;
 use super::plugin_report::Voice;
 use super::report::Reported;
+use super::schedule::Common;
 use super::step_log::StepLog;
 use super::{Base, Finished, Job, Outcome, Runner, lookup, prepare, render, step};
 use crate::fault::Fault;
@@ -64,6 +65,7 @@ pub(super) async fn run<E: Engine>(
     index: usize,
     job: &Job,
     stop: &CancellationToken,
+    common: &Common,
 ) -> Finished {
     let begun = Instant::now();
     if stop.is_cancelled() {
@@ -79,7 +81,7 @@ pub(super) async fn run<E: Engine>(
         runner,
         index,
         job,
-        containers: Containers::new(Arc::clone(&runner.engine)),
+        containers: Containers::new(Arc::clone(&runner.engine), common),
         hooks: {
             let (report, secrets) = (Arc::clone(&runner.report), job.secrets.clone());
             Hooks::new(
@@ -283,6 +285,7 @@ impl<E: Engine> Progress<'_, E> {
         known: Option<&StepResult>,
     ) -> Result<(), Box<Failure>> {
         let fault = |fault| Box::new(Failure::fault(None, "", fault));
+        prepare::begin(self, first, context);
         self.make_workspace().await.map_err(fault)?;
         // What plugins leave half-prepared is made anew, which no container may have seen.
         let is_final = !self.hooks.have(Hook::Workspace);

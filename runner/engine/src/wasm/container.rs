@@ -146,10 +146,6 @@ impl Gated for WasmContainer {
     }
 
     /// It has none that a container could join.
-    fn network(&self) -> Option<String> {
-        None
-    }
-
     fn has_left_all(&self) -> bool {
         self.has_left_all
     }

@@ -260,6 +260,7 @@ mod tests {
                     mounts: Vec::new(),
                     limits: Limits::default(),
                     network: None,
+                    shared: None,
                     hosts: Vec::new(),
                     platform: None,
                 },

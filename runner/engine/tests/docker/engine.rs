@@ -109,6 +109,7 @@ impl Engine {
             mounts: Vec::new(),
             limits: Limits::default(),
             network: Some("none".to_owned()),
+            shared: None,
             hosts: Vec::new(),
             platform: None,
         }

@@ -8,39 +8,29 @@ const FOUR: &str = "
 - {container: alpine, run: 'print 3'}
 - {container: alpine, run: 'print 4'}";
 
-/// The first container is made while the workspace is laid out; the others as the settings say.
+/// How many depends on how long things take, but there is a limit, and one at least.
 #[tokio::test]
-async fn as_many_as_the_settings_say() {
-    for (ahead, expected) in [
-        (0, ["1", "2", "3", "4"]),
-        // The last one holds the network.
-        (1, ["1 2 4", "3", "", ""]),
-        (3, ["1 2 3 4", "", "", ""]),
-        (9, ["1 2 3 4", "", "", ""]),
-    ] {
+async fn not_more_than_the_settings_say() {
+    for most in [0, 1, 3, 9] {
         let mut bench = Bench::new().await;
-        bench.settings.prepare_ahead = ahead;
+        bench.settings.prepare_ahead = most;
         // Each step waits for what should be prepared while it runs.
         let mut steps = String::new();
         for step in 1..=4 {
-            let last = (step + ahead).min(4);
-            steps += &format!("- {{container: alpine, run: 'await prepare {last}'}}\n");
+            let next = (step + most.min(1)).min(4);
+            steps += &format!("- {{container: alpine, run: 'await prepare {next}'}}\n");
         }
         bench.run(&steps).await;
         let calls = bench.fake.calls_of(&["prepare", "end"]);
-        let mut made: Vec<String> = calls
-            .split("end")
-            .map(|part| {
-                let mut steps: Vec<&str> = part
-                    .split(", ")
-                    .filter_map(|call| call.strip_prefix("prepare "))
-                    .collect();
-                steps.sort_unstable();
-                steps.join(" ")
-            })
-            .collect();
-        made.truncate(4);
-        assert_eq!(made, expected, "{ahead}: {calls}");
+        let (mut prepared, mut ended) = (0, 0);
+        for call in calls.split(", ") {
+            match call.starts_with("prepare") {
+                true => prepared += 1,
+                false => ended += 1,
+            }
+            assert!(prepared <= ended + 1 + most, "{most}: {calls}");
+        }
+        assert_eq!((prepared, ended), (4, 4), "{most}: {calls}");
     }
 }
 
@@ -69,6 +59,25 @@ async fn steps_that_are_certainly_skipped_are_left_out() {
     calls.retain(|call| call.starts_with("prepare"));
     calls.sort_unstable();
     assert_eq!(calls, ["prepare 1", "prepare 4"]);
+}
+
+/// A container for a step that does not run is for nothing, and those after it are due soon if it does not.
+#[tokio::test]
+async fn steps_that_may_be_skipped_are_left_out() {
+    let bench = Bench::new().await;
+    bench
+        .printed(
+            "
+- {container: alpine, run: \"print 1\\nawait prepare 3\"}
+- {container: alpine, run: 'print 2', if: '${{ eq previous_step.stdout \"x\" }}'}
+- {container: alpine, run: 'print 3'}
+- {container: alpine, run: 'print 4', if: '${{ eq previous_step.stdout \"3\" }}'}",
+        )
+        .await;
+    let calls = bench.fake.calls();
+    assert!(!calls.contains(&"prepare 2".to_owned()), "{calls:?}");
+    let place = |wanted| calls.iter().position(|call| call == wanted).unwrap();
+    assert!(place("end 3") < place("prepare 4"), "{calls:?}");
 }
 
 /// What a container is made of must be certain: the image, and variables that no shell can set.
@@ -154,22 +163,36 @@ async fn mounts_and_files_are_part_of_the_container() {
 }
 
 impl Bench {
-    /// The networks of the containers of these steps.
+    /// The networks that the containers of these steps share.
     fn networks(&self, steps: usize) -> Vec<Option<String>> {
+        let shared = |step| self.fake.preparations(step)[0].shared.clone();
         (1..=steps)
-            .map(|step| self.fake.preparations(step)[0].network.clone())
+            .map(|step| shared(step).map(|network| network.mode))
             .collect()
     }
 }
 
-/// The last container holds the network that those between the first and itself join.
 #[tokio::test]
 async fn the_containers_of_a_task_share_a_network() {
     let bench = Bench::new().await;
     bench.printed(FOUR).await;
-    let of_last = Some("of step 4".to_owned());
-    let expected = [None, of_last.clone(), of_last, None];
-    assert_eq!(bench.networks(4), expected);
+    assert_eq!(bench.networks(4), vec![Some("network 1".to_owned()); 4]);
+}
+
+/// One that runs at the same time has another, which the fake engine looks after.
+#[tokio::test]
+async fn tasks_hand_their_network_on() {
+    for (parallel, expected) in [(1, 1), (2, 2)] {
+        let bench = Bench::new().await;
+        let step = "- {container: alpine, run: 'print x'}";
+        let jobs: Vec<Job> = (0..8).map(|_| bench.job(step)).collect();
+        let finished = bench.run_jobs(jobs, parallel, false).await;
+        assert!(finished.iter().all(|finished| ending(finished) == "done"));
+        let made = bench.fake.calls_of(&["network"]);
+        assert_eq!(made.split(", ").count(), expected, "{made}");
+        let preparations = bench.fake.preparations(1);
+        assert!(preparations.iter().all(|made| made.shared.is_some()));
+    }
 }
 
 #[tokio::test]
@@ -177,37 +200,52 @@ async fn the_users_network_is_kept_and_few_steps_share_nothing() {
     let mut bench = Bench::new().await;
     bench.settings.network = Some("host".to_owned());
     bench.printed(FOUR).await;
-    assert_eq!(bench.networks(4), vec![Some("host".to_owned()); 4]);
+    let chosen = |step| bench.fake.preparations(step)[0].network.clone();
+    assert_eq!(
+        [1, 2, 3, 4].map(chosen),
+        [(); 4].map(|()| Some("host".to_owned()))
+    );
+    assert_eq!(bench.networks(4), vec![None; 4]);
 
     let bench = Bench::new().await;
     let two = FOUR.lines().take(3).collect::<Vec<_>>().join("\n");
     bench.printed(&two).await;
     assert_eq!(bench.networks(2), [None, None]);
+    assert_eq!(bench.fake.calls_of(&["network"]), "");
 }
 
 /// Sharing is for speed only: whoever cannot join gets a network of its own.
 #[tokio::test]
 async fn a_network_that_cannot_be_joined_does_no_harm() {
-    for (second, last) in [
-        ("loner", "alpine"),
-        ("alpine", "missing"),
-        ("alpine", "broken"),
+    for (first, second, last) in [
+        ("alpine", "loner", "alpine"),
+        ("loner", "alpine", "missing"),
+        ("broken", "alpine", "alpine"),
     ] {
         let bench = Bench::new().await;
         let steps = format!(
             "
-- {{container: alpine, run: 'print 1'}}
+- {{container: {first}, run: 'print 1'}}
 - {{container: {second}, run: 'print 2'}}
 - {{container: {last}, run: 'print 3'}}"
         );
         let report = bench.report(&steps).await;
-        assert!(report.contains("\n2 done\n"), "{second} {last}: {report}");
-        assert_eq!(bench.networks(2), [None, None]);
+        let expected = match (first, last) {
+            ("broken", _) => "1 failed: ",
+            (_, "missing") => "\n2 done\n",
+            _ => "\n3 done\n",
+        };
+        assert!(report.contains(expected), "{first} {second}: {report}");
+        let alone = bench.fake.preparations(usize::from(second == "loner") + 1);
+        assert!(
+            alone.iter().all(|made| made.shared.is_none()),
+            "{first} {second}"
+        );
     }
 }
 
 #[tokio::test]
-async fn no_step_waits_for_the_image_of_the_one_that_holds_the_network() {
+async fn no_step_waits_for_the_image_of_another() {
     let bench = Bench::new().await;
     let report = bench
         .report(
@@ -220,10 +258,11 @@ async fn no_step_waits_for_the_image_of_the_one_that_holds_the_network() {
     assert!(report.contains("2 started: cancel {}"), "{report}");
 }
 
-/// A component is there in no time: it takes no container's place, and holds no network.
+/// A component is there in no time: it takes no container's place, and needs no network.
 #[tokio::test]
 async fn components_are_not_counted() {
-    let bench = Bench::new().await;
+    let mut bench = Bench::new().await;
+    bench.settings.prepare_ahead = 1;
     bench
         .printed(
             "
@@ -234,9 +273,7 @@ async fn components_are_not_counted() {
 - {container: 'wasm://./fix', run: 'print 5'}",
         )
         .await;
-    let networks = |step| bench.fake.preparations(step)[0].network.clone();
-    assert_eq!(networks(3).as_deref(), Some("of step 4"));
-    for step in [1, 2, 4, 5] {
-        assert_eq!(networks(step), None, "{step}");
-    }
+    let shared = bench.networks(5);
+    let shared: Vec<bool> = shared.iter().map(Option::is_some).collect();
+    assert_eq!(shared, [true, false, true, true, false]);
 }

@@ -67,11 +67,6 @@ async fn steps_that_are_skipped() {
     6 cacheable
     done
     ");
-    // Whether the fourth runs was not certain before: it was made ready, and thrown away.
-    let calls = bench.fake.calls();
-    for (call, expected) in [("prepare 4", true), ("discard 4", true), ("open 4", false)] {
-        assert_eq!(calls.contains(&call.to_owned()), expected, "{call}");
-    }
 }
 
 #[tokio::test]

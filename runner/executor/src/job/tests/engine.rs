@@ -116,9 +116,5 @@ impl Gated for Shell {
         })
     }
 
-    fn network(&self) -> Option<String> {
-        None
-    }
-
     async fn discard(self) {}
 }
