@@ -31,5 +31,6 @@ fuzz: ## Fuzz each parser for SECONDS seconds (default 30); needs nightly and ca
 clean: ## Stop what the scripts started and delete what was built
 	@tests/scripts/registry stop
 	@tests/scripts/podman stop
+	@tests/scripts/reflink stop
 	@tests/scripts/docker-engine stop
 	cargo clean

@@ -187,7 +187,14 @@ fn doctor_on_a_healthy_machine() {
         .lines()
         .filter_map(|line| line.split(':').next())
         .collect();
-    for check in ["✓ settings", "✓ git", "✓ engine", "✓ state", "✓ cache"] {
+    for check in [
+        "✓ settings",
+        "✓ git",
+        "✓ engine",
+        "✓ state",
+        "✓ cache",
+        "✓ workspaces",
+    ] {
         assert!(checks.contains(&check), "{text}");
     }
     assert!(

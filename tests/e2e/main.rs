@@ -11,6 +11,7 @@ mod bad_spec;
 mod batch_exec;
 mod batch_run;
 mod cache;
+mod checkouts;
 mod commands;
 mod daemon;
 mod deploy;

@@ -52,7 +52,7 @@ impl Engine {
             .1
     }
 
-    /// Asserts that runs in this world have left nothing: no container, no directory of a run, no temporary file.
+    /// Asserts that runs in this world have left nothing: no container, no volume, no overlay, no directory of a run, no temporary file.
     #[track_caller]
     pub fn assert_nothing_left(&self, world: &World) {
         // The engine lists a container for a moment after it has said that it is removed.
@@ -62,6 +62,10 @@ impl Engine {
             containers = self.containers(world);
         }
         assert!(containers.is_empty(), "containers are left: {containers:?}");
+        let volumes = self.volumes(world);
+        assert!(volumes.is_empty(), "volumes are left: {volumes:?}");
+        let overlays = world.overlays();
+        assert!(overlays.is_empty(), "overlays are left: {overlays:?}");
         for directory in [
             world.home().join(".local/state/capstan/runs"),
             world.root().join("tmp"),
@@ -104,6 +108,27 @@ impl Engine {
             .filter_map(|line| line.split_whitespace().next())
             .map(str::to_owned)
             .collect()
+    }
+
+    /// Names of the volumes that capstan had made for a world and that are still there.
+    pub fn volumes(&self, world: &World) -> Vec<String> {
+        let label = format!("label={LABEL}");
+        let names = self.docker(&["volume", "ls", "--quiet", "--filter", &label]);
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let mut arguments = vec![
+            "volume",
+            "inspect",
+            "--format",
+            "{{.Name}} {{json .Options}}",
+        ];
+        arguments.extend(names.lines());
+        let root = world.root().to_string_lossy();
+        let found = self.output(&arguments).0;
+        let ours = found.lines().filter(|line| line.contains(&*root));
+        let names = ours.filter_map(|line| line.split_whitespace().next());
+        names.map(str::to_owned).collect()
     }
 
     /// Whether the engine has an image.

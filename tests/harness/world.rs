@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::binary;
 use crate::command::Capstan;
+use crate::privilege::as_root;
 use crate::repository::Repository;
 
 /// A hermetic world. Deleted, with all in it, when dropped.
@@ -156,6 +157,17 @@ impl World {
         environment
     }
 
+    /// Where overlays are mounted in this world.
+    pub fn overlays(&self) -> Vec<PathBuf> {
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let overlays = table.lines().filter(|line| line.contains(" - overlay "));
+        let points = overlays.filter_map(|line| line.split(' ').nth(4));
+        let below = points
+            .map(PathBuf::from)
+            .filter(|point| point.starts_with(&self.root));
+        below.collect()
+    }
+
     /// The command lines of the processes of this world that run: those whose environment or working directory is in it.
     pub fn processes(&self) -> Vec<String> {
         let root = self.root.as_os_str().as_encoded_bytes();
@@ -175,8 +187,18 @@ impl World {
     }
 
     /// Keeps the world's directory after the test, for looking at it while writing one.
-    pub fn keep(self) -> PathBuf {
-        self.dir.keep()
+    pub fn keep(mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.root.clone()
+    }
+}
+
+/// What a killed run has mounted does not go with its directory.
+impl Drop for World {
+    fn drop(&mut self) {
+        for point in self.overlays().iter().rev() {
+            let _ = as_root("umount").arg("--lazy").arg(point).status();
+        }
     }
 }
 

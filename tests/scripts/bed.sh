@@ -12,6 +12,7 @@ bed_down() {
 	trap - EXIT
 	"$scripts/registry" stop || true
 	"$scripts/podman" stop || true
+	"$scripts/reflink" stop || true
 	"$scripts/docker-engine" stop || true
 	exit "$status"
 }

@@ -76,7 +76,7 @@ impl std::fmt::Debug for Held {
 }
 
 impl DiskCache {
-    /// A cache below `directory` that keeps about `limit` bytes. Nothing is made before it is needed.
+    /// A cache below `directory` that keeps about `limit` bytes, and no more than half of what its file system can hold. Nothing is made before it is needed.
     pub fn new(directory: &Path, limit: u64) -> Self {
         Self {
             directory: directory.to_path_buf(),
@@ -135,10 +135,11 @@ impl DiskCache {
                 shelf.list(&mut entries)?;
             }
         }
+        let limit = self.limit.min(capacity(&self.directory)? / 2);
         let mut size: u64 = entries.iter().map(|entry| entry.size).sum();
         entries.sort_by_key(|entry| entry.used);
         for entry in entries {
-            if size <= self.limit {
+            if size <= limit {
                 break;
             }
             if entry.shelf.remove(&entry.key)? {
@@ -319,6 +320,12 @@ impl Shelf {
     fn use_path(&self, key: &str) -> PathBuf {
         self.directory.join(format!("{key}.use"))
     }
+}
+
+/// How many bytes the file system of a directory can hold.
+fn capacity(directory: &Path) -> io::Result<u64> {
+    let status = rustix::fs::statvfs(directory)?;
+    Ok(status.f_blocks.saturating_mul(status.f_frsize))
 }
 
 fn dispose(directory: &Path) -> io::Result<()> {

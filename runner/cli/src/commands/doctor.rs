@@ -87,9 +87,15 @@ pub(super) async fn run(
     if environment.get("EXECUTOR_FRONTEND_URL").is_some() {
         findings.push(executor(environment));
     }
-    findings.push(space("state", &config.state_dir));
-    findings.push(space("cache", &config.cache_dir));
-    findings.push(workspaces(&config, sight));
+    let spaces = [
+        space("state", &config.state_dir),
+        space("cache", &config.cache_dir),
+    ];
+    let may_be_used = spaces.iter().all(|space| space.verdict != Verdict::Error);
+    findings.extend(spaces);
+    if may_be_used {
+        findings.push(workspaces(&config, sight));
+    }
     if args.json {
         let json = serde_json::to_string_pretty(&findings).map_err(Failed::environment)?;
         printer::result_line(json).map_err(Failed::environment)?;

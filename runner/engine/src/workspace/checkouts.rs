@@ -133,8 +133,8 @@ fn why_not(tried: io::Result<()>) -> Option<String> {
     tried.err().map(|error| error.to_string())
 }
 
-/// Whether the paths can be those of layers.
-fn check_paths(place: Place<'_>) -> io::Result<()> {
+/// Whether there can be layers in these places.
+fn check_layers(place: Place<'_>) -> io::Result<()> {
     for path in [place.cache, place.workspaces] {
         if !overlay::may_be_layer(path) {
             return Err(io::Error::other(format!(
@@ -143,12 +143,12 @@ fn check_paths(place: Place<'_>) -> io::Result<()> {
             )));
         }
     }
-    Ok(())
+    crate::state::create_private(place.cache)
 }
 
 /// Marks a directory as overlays for everybody do.
 fn try_layers(place: Place<'_>) -> io::Result<()> {
-    check_paths(place)?;
+    check_layers(place)?;
     let above = tempfile::tempdir_in(place.workspaces)?;
     let directory = fs_err::File::open(above.path())?;
     let flags = rustix::fs::XattrFlags::empty();
@@ -170,8 +170,7 @@ fn try_reflink(place: Place<'_>) -> io::Result<()> {
 
 /// Mounts an overlay of nothing.
 fn try_overlay(place: Place<'_>) -> io::Result<()> {
-    check_paths(place)?;
-    crate::state::create_private(place.cache)?;
+    check_layers(place)?;
     let below = tempfile::tempdir_in(place.cache)?;
     let above = tempfile::tempdir_in(place.workspaces)?;
     fs_err::write(below.path().join("seen"), "")?;

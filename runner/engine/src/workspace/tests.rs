@@ -48,7 +48,14 @@ pub(crate) async fn origin(fixture: &Fixture) -> Origin {
 }
 
 async fn lay_out(method: Method, fixture: &Fixture, only: &str) -> Laid {
-    lay_out_in(tempfile::tempdir().unwrap(), method, fixture, only).await
+    // Not every file system can share blocks.
+    let shares_blocks =
+        std::env::var_os("CAPSTAN_TEST_REFLINK").filter(|_| method == Method::Reflink);
+    let home = match shares_blocks {
+        Some(directory) => tempfile::tempdir_in(directory),
+        None => tempfile::tempdir(),
+    };
+    lay_out_in(home.unwrap(), method, fixture, only).await
 }
 
 async fn lay_out_in(
@@ -164,7 +171,7 @@ async fn a_fresh_workspace_has_all_files_for_everybody_and_no_diff(
 #[rstest]
 #[tokio::test]
 async fn the_diff_is_cumulative_and_applies_to_a_fresh_workspace(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n"), ("b", "2\n"), ("bin", "\0\x01")]);
     let mut first = lay_out(method, &fixture, "").await;
@@ -202,7 +209,7 @@ async fn the_diff_is_cumulative_and_applies_to_a_fresh_workspace(
 #[rstest]
 #[tokio::test]
 async fn the_diff_follows_every_change_and_the_lack_of_one(
-    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     type Change = fn(&Path);
     let fixture = Fixture::with(&[("a", "1\n"), ("b", "2\n")]);
@@ -273,7 +280,7 @@ async fn a_diff_beyond_the_limit_is_refused(
 #[rstest]
 #[tokio::test]
 async fn only_a_directory_can_be_laid_out(
-    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[
         (".gitignore", "*.log\n"),
@@ -357,7 +364,7 @@ fn visible_status(laid: &Laid) -> String {
 #[rstest]
 #[tokio::test]
 async fn steps_find_a_clean_repository(
-    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     fixture.git(&[
@@ -506,7 +513,7 @@ fn booby_trap(root: &Path, trap: &Path) {
 #[rstest]
 #[tokio::test]
 async fn nothing_of_a_hostile_workspace_runs(
-    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     let mut laid = lay_out(method, &fixture, "").await;
@@ -543,7 +550,7 @@ async fn nothing_of_a_hostile_workspace_runs(
 #[rstest]
 #[tokio::test]
 async fn whatever_becomes_of_dot_git_the_diff_is_the_same(
-    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     let elsewhere = Fixture::with(&[("other", "x\n")]);
@@ -589,7 +596,7 @@ async fn locks_left_in_the_index_do_not_matter(
 #[rstest]
 #[tokio::test]
 async fn a_nested_repository_without_commit_is_explained(
-    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     let mut laid = lay_out(method, &fixture, "").await;
@@ -608,7 +615,7 @@ async fn a_nested_repository_without_commit_is_explained(
 #[rstest]
 #[tokio::test]
 async fn files_stored_against_their_attributes_change_only_when_touched(
-    #[values(Method::Overlay, Method::Volume, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Volume, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[
         ("a.txt", "1\r\n"),
@@ -635,7 +642,7 @@ async fn files_stored_against_their_attributes_change_only_when_touched(
 #[rstest]
 #[tokio::test]
 async fn a_lost_directory_is_made_again_inside_the_workspace_only(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a/b/c", "1\n"), ("file", "")]);
     let mut laid = lay_out(method, &fixture, "").await;
@@ -656,7 +663,7 @@ async fn a_lost_directory_is_made_again_inside_the_workspace_only(
 #[rstest]
 #[tokio::test]
 async fn files_of_any_mode_are_settled_without_changing_the_diff(
-    #[values(Method::Overlay, Method::Checkout)] method: Method,
+    #[values(Method::Overlay, Method::Reflink, Method::Checkout)] method: Method,
 ) {
     let fixture = Fixture::with(&[("a", "1\n")]);
     let mut laid = lay_out(method, &fixture, "").await;
@@ -900,6 +907,137 @@ proptest! {
             }
         });
     }
+}
+
+/// Does these steps in a workspace of each kind and in a clone, and compares each diff with that of plain git.
+async fn assert_diffs_are_gits(fixture: &Fixture, steps: &[&dyn Fn(&Path)]) {
+    let parent = tempfile::tempdir().unwrap();
+    let source = fixture.path.to_str().unwrap();
+    git_in(parent.path(), &["clone", "--quiet", source, "clone"]);
+    let clone = parent.path().join("clone");
+    let mut all = Vec::new();
+    for method in Method::ALL {
+        all.push((method, lay_out(method, fixture, "").await));
+    }
+    for step in steps {
+        step(&clone);
+        git_in(&clone, &["add", "--all"]);
+        let expected = git_in(&clone, &["diff", "--cached", "--no-prefix", "--binary"]);
+        let expected = String::from_utf8(expected).unwrap();
+        for (method, laid) in &mut all {
+            step(&laid.root());
+            assert_eq!(laid.diff().await, expected, "{method:?}");
+        }
+    }
+}
+
+fn write(root: &Path, name: &str, content: &str) {
+    let path = root.join(name);
+    fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+    fs_err::write(path, content).unwrap();
+}
+
+#[tokio::test]
+async fn what_stands_for_another_repository_is_judged_as_git_does() {
+    let fixture = Fixture::with(&[("a", "1\n"), ("dir/b", "2\n")]);
+    let commit = fixture.rev("HEAD");
+    let entry = format!("160000,{commit},dir/sub");
+    fixture.git(&["update-index", "--add", "--cacheinfo", &entry]);
+    fixture.git(&["commit", "--quiet", "-m", "a submodule"]);
+    assert_diffs_are_gits(
+        &fixture,
+        &[&|root| write(root, "dir/b", "changed\n"), &|root| {
+            let _ = fs_err::remove_dir(root.join("dir/sub"));
+            write(root, "dir/sub", "a file now\n");
+        }],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_repository_made_in_a_directory_of_the_base_hides_nothing() {
+    let fixture = Fixture::with(&[("dir/a", "1\n"), ("dir/b", "2\n"), ("c", "3\n")]);
+    assert_diffs_are_gits(
+        &fixture,
+        &[
+            &|root| {
+                git_in(&root.join("dir"), &["init", "--quiet"]);
+                write(root, "dir/new", "n\n");
+            },
+            &|root| {
+                fs_err::remove_file(root.join("dir/a")).unwrap();
+                fs_err::remove_file(root.join("dir/b")).unwrap();
+            },
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn files_of_the_base_in_ignored_directories_are_followed() {
+    let fixture = Fixture::with(&[
+        (".gitignore", "build/\n*.log\n"),
+        ("build/kept", "1\n"),
+        ("build/gone", "2\n"),
+        ("dir/.gitignore", "secret\n"),
+        ("dir/x", "3\n"),
+        ("old.log", "4\n"),
+    ]);
+    assert_diffs_are_gits(
+        &fixture,
+        &[
+            &|root| {
+                write(root, "build/kept", "changed\n");
+                write(root, "build/new", "ignored\n");
+                fs_err::remove_file(root.join("build/gone")).unwrap();
+                write(root, "old.log", "changed\n");
+                write(root, "new.log", "ignored\n");
+                write(root, "dir/secret", "ignored\n");
+            },
+            // What was ignored is so no more.
+            &|root| fs_err::remove_file(root.join("dir/.gitignore")).unwrap(),
+            &|root| write(root, ".gitignore", "*.log\n"),
+            // The directory is another one than it was.
+            &|root| {
+                fs_err::remove_dir_all(root.join("build")).unwrap();
+                write(root, "build/kept", "again\n");
+            },
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn many_changes_are_found_like_few() {
+    let names: Vec<String> = (0..40)
+        .flat_map(|a| (0..12).map(move |b| format!("d{a}/e{}/f{b}", b % 3)))
+        .collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1\n")).collect();
+    let fixture = Fixture::with(&files);
+    let each = |root: &Path, nth: usize, change: &dyn Fn(&Path)| {
+        for name in names.iter().skip(nth).step_by(3) {
+            change(&root.join(name));
+        }
+    };
+    assert_diffs_are_gits(
+        &fixture,
+        &[
+            &|root| write(root, "d1/e1/f1", "few\n"),
+            &|root| each(root, 0, &|path| fs_err::write(path, "many\n").unwrap()),
+            &|root| each(root, 1, &|path| fs_err::remove_file(path).unwrap()),
+            &|root| {
+                each(root, 2, &|path| {
+                    fs_err::rename(path, path.with_extension("new")).unwrap();
+                });
+            },
+            &|root| {
+                each(root, 2, &|path| {
+                    fs_err::rename(path.with_extension("new"), path).unwrap();
+                });
+            },
+        ],
+    )
+    .await;
 }
 
 /// In a temporary directory a cache of its own, and workspaces that share it.
