@@ -9,6 +9,7 @@ mod executor;
 mod hub;
 mod measure;
 mod run;
+mod watch;
 
 use capstan_tests::Engine;
 

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::fault::Fault;
 
@@ -102,19 +102,22 @@ pub struct Limits {
     pub pids: Option<u32>,
 }
 
-/// A network that is there before the containers that join it. It lasts until its last clone is dropped.
+/// A network that containers join. It lasts until its last clone is dropped.
 ///
 /// Whoever shares it sees the others' ports, so only containers of which one runs after the other may join.
 #[derive(Debug, Clone)]
 pub struct SharedNetwork {
     /// The network mode that joins it, as Docker's `--network` takes it.
     pub mode: String,
-    /// By what names are resolved in it: absolute path (`/etc/hosts`) to content. Every container gets a copy of its own, as a
-    /// step may write to it.
-    pub files: BTreeMap<String, String>,
+    /// Tells when it is up, and may close before if that fails: containers can be created earlier, and only started then.
+    pub up: watch::Receiver<Option<NetworkFiles>>,
     /// What keeps it up.
     pub holder: Arc<dyn Any + Send + Sync>,
 }
+
+/// By what names are resolved in a network: absolute path (`/etc/hosts`) to content. Every container gets a copy of its own, as a step
+/// may write to it.
+pub type NetworkFiles = BTreeMap<String, String>;
 
 /// What a [`SharedNetwork`] is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -251,7 +251,11 @@ impl Container {
             )));
         }
         if self.made.is_none() {
-            self.made = Some(self.shared.make(&self.preparation, Role::Step).await?);
+            self.made = Some(
+                self.shared
+                    .make(Preparation::clone(&self.preparation), Role::Step)
+                    .await?,
+            );
         }
         let Some(made) = &mut self.made else {
             return Err(Fault::workspace(format!("{doing}: there is no container")));

@@ -49,7 +49,7 @@ pub(super) fn touches_workspace(preparation: &Preparation) -> bool {
 )]
 pub(super) fn body(
     preparation: &Preparation,
-    role: Role,
+    role: &Role,
     owner: &Owner,
     control: &ControlDirectory,
     token: &Token,
@@ -62,7 +62,8 @@ pub(super) fn body(
         None => bind(source, target, read_only),
     };
     let mut mounts = vec![bind(&control.control(), MOUNT, true)?];
-    if role == Role::Step {
+    let is_step = matches!(role, Role::Step);
+    if is_step {
         mounts.push(match &preparation.workspace {
             Files::Directory(path) => bind(path, &preparation.place, false)?,
             Files::Overlay(overlay) => volume(overlay, &preparation.place, owner, seen_at),
@@ -97,14 +98,14 @@ pub(super) fn body(
                 token.second.clone(),
                 directory(preparation),
             ],
-            Role::Holder => vec![GATE.to_owned(), MARK.to_string(), token.whole()],
+            Role::Holder(_) => vec![GATE.to_owned(), MARK.to_string(), token.whole()],
         }),
         user: match preparation.user {
             User::Root => Some("0:0".to_owned()),
             User::Image => None,
         },
         // The gate goes on to the step's directory, which may not exist yet.
-        working_dir: (role == Role::Step).then(|| preparation.place.clone()),
+        working_dir: is_step.then(|| preparation.place.clone()),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -136,7 +137,7 @@ pub(super) fn body(
             extra_hosts: (preparation.shared.is_none() && !preparation.hosts.is_empty())
                 .then(|| preparation.hosts.clone()),
             // It reads a few files and waits.
-            cap_drop: (role == Role::Holder).then(|| vec!["ALL".to_owned()]),
+            cap_drop: (!is_step).then(|| vec!["ALL".to_owned()]),
             nano_cpus: limits.cpus.map(|cpus| (cpus * 1e9).round() as i64),
             memory,
             memory_swap: memory,

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::network::FILES;
+
 use crate::fault::Fault;
-use crate::sandbox::Inputs;
+use crate::sandbox::{Inputs, NetworkFiles};
 
 /// Where the control directory is mounted.
 pub(super) const MOUNT: &str = "/.capstan";
@@ -61,18 +63,18 @@ pub(super) struct ControlDirectory {
     root: TempDir,
     /// Target paths of the step's files; the n-th is backed by `files/n`.
     targets: Vec<String>,
-    /// Target paths of the network's files; the n-th is backed by `network/n`.
-    network: Vec<String>,
+    /// Whether there are files of a network that is shared.
+    shares: bool,
 }
 
 impl ControlDirectory {
-    /// Makes it under `scratch`, with the `script` that the container runs, empty files for `targets`, and those of the `network` that it
-    /// joins. Containers may run as any user, so everything is readable; `scratch` is what keeps others on this machine out.
+    /// Makes it under `scratch`, with the `script` that the container runs, empty files for `targets`, and more if it `shares` a network.
+    /// Containers may run as any user, so everything is readable; `scratch` is what keeps others on this machine out.
     pub(super) fn create(
         scratch: &Path,
         script: &str,
         targets: &[String],
-        network: &BTreeMap<String, String>,
+        shares: bool,
     ) -> io::Result<Self> {
         let root = tempfile::Builder::new()
             .prefix("gate-")
@@ -80,7 +82,7 @@ impl ControlDirectory {
         let directory = Self {
             root,
             targets: targets.to_vec(),
-            network: network.keys().cloned().collect(),
+            shares,
         };
         set_mode(directory.root.path(), 0o755)?;
         for path in [directory.control(), directory.files(), directory.network()] {
@@ -88,11 +90,8 @@ impl ControlDirectory {
             set_mode(&path, 0o755)?;
         }
         write(&directory.control().join("gate"), script)?;
-        for (_, path) in directory.file_mounts() {
+        for (_, path) in directory.file_mounts().chain(directory.network_mounts()) {
             write(&path, "")?;
-        }
-        for ((_, path), content) in directory.network_mounts().zip(network.values()) {
-            write(&path, content)?;
         }
         Ok(directory)
     }
@@ -112,12 +111,21 @@ impl ControlDirectory {
 
     /// Target path in the container and backing file on the host, for each of the step's files.
     pub(super) fn file_mounts(&self) -> impl Iterator<Item = (&str, PathBuf)> {
-        numbered(&self.targets, self.files())
+        numbered(self.targets.iter().map(String::as_str), self.files())
     }
 
     /// The same for each of the network's files.
     pub(super) fn network_mounts(&self) -> impl Iterator<Item = (&str, PathBuf)> {
-        numbered(&self.network, self.network())
+        let targets = if self.shares { &FILES[..] } else { &[] };
+        numbered(targets.iter().copied(), self.network())
+    }
+
+    /// Puts the network's files in place, before the container starts.
+    pub(super) fn fill_network(&self, files: &NetworkFiles) -> io::Result<()> {
+        for (target, path) in self.network_mounts() {
+            write(&path, files.get(target).map_or("", String::as_str))?;
+        }
+        Ok(())
     }
 
     /// Puts the inputs in place. Files keep their inodes, as those are what the container has mounted.
@@ -131,11 +139,12 @@ impl ControlDirectory {
     }
 }
 
-fn numbered(targets: &[String], directory: PathBuf) -> impl Iterator<Item = (&str, PathBuf)> {
-    targets
-        .iter()
-        .enumerate()
-        .map(move |(n, target)| (target.as_str(), directory.join(n.to_string())))
+fn numbered<'t>(
+    targets: impl Iterator<Item = &'t str>,
+    directory: PathBuf,
+) -> impl Iterator<Item = (&'t str, PathBuf)> {
+    let targets = targets.enumerate();
+    targets.map(move |(n, target)| (target, directory.join(n.to_string())))
 }
 
 fn write(path: &Path, content: &str) -> io::Result<()> {
@@ -275,12 +284,16 @@ mod tests {
         use std::os::unix::fs::MetadataExt;
         let scratch = tempfile::tempdir().unwrap();
         let targets = ["/tmp/f".to_owned()];
-        let network = step(&[("/etc/hosts", "127.0.0.1 localhost\n")]);
         let directory =
-            ControlDirectory::create(scratch.path(), GATE_SCRIPT, &targets, &network).unwrap();
-        let (target, path) = directory.network_mounts().next().unwrap();
-        let content = fs_err::read_to_string(path).unwrap();
-        assert_eq!((target, &*content), ("/etc/hosts", &*network["/etc/hosts"]));
+            ControlDirectory::create(scratch.path(), GATE_SCRIPT, &targets, true).unwrap();
+        let network = step(&[("/etc/hosts", "127.0.0.1 localhost\n"), ("/etc/x", "")]);
+        directory.fill_network(&network).unwrap();
+        let seen: Vec<(&str, String)> = directory
+            .network_mounts()
+            .map(|(target, path)| (target, fs_err::read_to_string(path).unwrap()))
+            .collect();
+        let content = |target| network.get(target).cloned().unwrap_or_default();
+        assert_eq!(seen, FILES.map(|target| (target, content(target))));
         let (target, path) = directory.file_mounts().next().unwrap();
         assert_eq!(target, "/tmp/f");
         let before = fs_err::metadata(&path).unwrap();

@@ -5,28 +5,28 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{oneshot, watch};
+use tracing::Instrument as _;
 
 use super::sandbox::{DockerSandbox, Made, Role};
 use crate::fault::Fault;
-use crate::sandbox::{Files, Image, Limits, NetworkOrder, Preparation, SharedNetwork, User, WORK};
+use crate::sandbox::{
+    Files, Limits, NetworkFiles, NetworkOrder, Preparation, SharedNetwork, User, WORK,
+};
 
 /// What a holder writes in front of each file.
 pub(super) const MARK: char = '\u{1d}';
 
-/// The files that a network has; others are not taken.
-const FILES: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
-
-/// The container that holds a network, up to its removal. It is never opened.
-struct Holder {
-    _made: Mutex<Made>,
-}
+/// The files that a network has; others are not taken. Their names are also those of files in the control directory of who joins.
+pub(super) const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
 
 impl DockerSandbox {
-    /// Makes a network that containers of this sandbox can join.
+    /// Makes a network that containers of this sandbox can join. Returns as soon as they can be created.
     ///
     /// # Errors
-    /// What making a container fails with, and a workspace fault where containers would not own the files of the network.
+    /// What creating a container fails with, and a workspace fault where containers would not own the files of the network.
     pub async fn share_network(&self, order: NetworkOrder) -> Result<SharedNetwork, Fault> {
         let info = &self.shared.info;
         if info.user_namespaces && !info.rootless {
@@ -34,26 +34,46 @@ impl DockerSandbox {
                 "users are mapped, so root in a container could not write to the files of a shared network",
             ));
         }
-        let NetworkOrder {
-            image,
-            hosts,
-            platform,
-        } = order;
-        let order = Arc::new(idle(image, hosts, platform));
-        let made = self.shared.make(&order, Role::Holder).await?;
-        let files = files(&String::from_utf8_lossy(&made.said));
-        Ok(SharedNetwork {
-            mode: format!("container:{}", made.remains.id),
-            files,
-            holder: Arc::new(Holder {
-                _made: Mutex::new(made),
+        let (tell, created) = oneshot::channel();
+        let (tell_up, up) = watch::channel(None);
+        // The container, once it is there. It is never opened.
+        let holder = Arc::new(Mutex::new(None::<Made>));
+        let making = {
+            let (shared, holder) = (Arc::clone(&self.shared), Arc::clone(&holder));
+            let role = Role::Holder(Mutex::new(Some(tell)));
+            async move {
+                let made = shared.make(idle(order), role).await?;
+                let files = files(&String::from_utf8_lossy(&made.said));
+                *holder.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+                tell_up.send_replace(Some(files));
+                Ok::<_, Fault>(())
+            }
+        };
+        // Whoever ends the run waits for it.
+        let removals = &self.shared.removals;
+        let making = making.in_current_span();
+        let making = removals.tasks.spawn_on(making, &removals.runtime);
+        match created.await {
+            Ok(id) => Ok(SharedNetwork {
+                mode: format!("container:{id}"),
+                up,
+                holder,
             }),
-        })
+            Err(_) => match making.await {
+                Ok(Err(fault)) => Err(fault),
+                _ => Err(Fault::workspace("making a network was cut short")),
+            },
+        }
     }
 }
 
 /// What a container is made of that has nothing to do.
-fn idle(image: Image, hosts: Vec<String>, platform: Option<String>) -> Preparation {
+fn idle(order: NetworkOrder) -> Preparation {
+    let NetworkOrder {
+        image,
+        hosts,
+        platform,
+    } = order;
     Preparation {
         purpose: "network".to_owned(),
         image,
@@ -73,7 +93,7 @@ fn idle(image: Image, hosts: Vec<String>, platform: Option<String>) -> Preparati
 }
 
 /// The files in what a holder said.
-fn files(said: &str) -> BTreeMap<String, String> {
+fn files(said: &str) -> NetworkFiles {
     let parts = said.split(MARK).filter_map(|part| part.split_once('\n'));
     parts
         .filter(|(path, _)| FILES.contains(path))

@@ -1,6 +1,6 @@
 //! Makes containers that wait at their gate.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ use super::info::EngineInfo;
 use super::marker::Token;
 use super::removal::{Remains, Removals};
 use crate::fault::Fault;
-use crate::sandbox::{Preparation, Sandbox};
+use crate::sandbox::{Preparation, Sandbox, SharedNetwork};
 use crate::workspace::overlay;
 
 /// Longest wait for one answer while a container is made.
@@ -29,8 +29,9 @@ const REQUEST: Duration = Duration::from_secs(120);
 /// Longest wait from a container's start until its gate says that it is ready.
 const READY: Duration = Duration::from_secs(60);
 
-/// Containers made at a time for each processor of the engine: with two all processors are busy, and more only wait for each other.
-const AT_A_TIME: usize = 2;
+/// Containers made at a time beyond one for each processor of the engine: all are busy then, and more would only keep the one that is due next
+/// from being ready.
+const BEYOND: usize = 1;
 
 /// The shells that can run the gate, in order.
 const INTERPRETERS: [&str; 2] = ["/bin/sh", "/bin/bash"];
@@ -76,7 +77,7 @@ impl DockerSandbox {
             shared: Arc::new(Shared {
                 without_init: AtomicBool::new(!info.init && !info.podman),
                 sees_mounts: AtomicBool::new(false),
-                turns: Semaphore::new(AT_A_TIME * info.cpus.max(1)),
+                turns: Semaphore::new(info.cpus.max(1) + BEYOND),
                 docker,
                 info,
                 owner,
@@ -107,12 +108,13 @@ impl Sandbox for DockerSandbox {
     type Container = Container;
 
     async fn prepare(&self, preparation: Preparation) -> Result<Container, Fault> {
-        let preparation = Arc::new(preparation);
         let made = if touches_workspace(&preparation) {
             None
         } else {
-            Some(self.shared.make(&preparation, Role::Step).await?)
+            let making = self.shared.make(preparation.clone(), Role::Step);
+            Some(making.await?)
         };
+        let preparation = Arc::new(preparation);
         Ok(Container::new(Arc::clone(&self.shared), preparation, made))
     }
 }
@@ -127,12 +129,37 @@ pub(super) struct Made {
 }
 
 /// What a container is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Role {
     /// To run a step when its gate opens.
     Step,
-    /// To hold a network as long as others need it.
-    Holder,
+    /// To hold a network as long as others need it. Who wants to know its id gets it before it is started.
+    Holder(Mutex<Option<oneshot::Sender<String>>>),
+}
+
+impl Role {
+    fn tell_created(&self, id: &str) {
+        if let Self::Holder(tell) = self
+            && let Some(tell) = tell.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            // Nobody waits any more when the task is over.
+            let _ = tell.send(id.to_owned());
+        }
+    }
+}
+
+/// Waits until a network is up, and puts its files in place.
+async fn join(shared: &SharedNetwork, control: Arc<ControlDirectory>) -> Result<(), Fault> {
+    let mut up = shared.up.clone();
+    let files = async { up.wait_for(Option::is_some).await.ok()?.clone() };
+    let Ok(Some(files)) = tokio::time::timeout(REQUEST, files).await else {
+        return Err(Fault::workspace("the network to join did not come up"));
+    };
+    tokio::task::spawn_blocking(move || control.fill_network(&files))
+        .await
+        .map_err(std::io::Error::other)
+        .and_then(|filled| filled)
+        .map_err(|error| Fault::environment(format!("preparing a container's files: {error}")))
 }
 
 /// Why an attempt to make a container came to nothing.
@@ -155,15 +182,14 @@ impl Shared {
     /// engine's answer knows what to remove.
     pub(super) async fn make(
         self: &Arc<Self>,
-        preparation: &Arc<Preparation>,
+        preparation: Preparation,
         role: Role,
     ) -> Result<Made, Fault> {
         let shared = Arc::clone(self);
-        let preparation = Arc::clone(preparation);
         let (sender, receiver) = oneshot::channel();
         // What nobody receives is dropped, and so removed, before the task counts as over.
         let span = tracing::info_span!("container.make", container.image = preparation.image.name);
-        let task = async move { drop(sender.send(shared.make_here(&preparation, role).await)) };
+        let task = async move { drop(sender.send(shared.make_here(&preparation, &role).await)) };
         let removals = &self.removals;
         removals
             .tasks
@@ -173,7 +199,7 @@ impl Shared {
             .map_err(|_| Fault::environment("making a container was cut short"))?
     }
 
-    async fn make_here(&self, preparation: &Preparation, role: Role) -> Result<Made, Fault> {
+    async fn make_here(&self, preparation: &Preparation, role: &Role) -> Result<Made, Fault> {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(Fault::environment("making containers has been shut down"));
         };
@@ -217,20 +243,19 @@ impl Shared {
     async fn attempt(
         &self,
         preparation: &Preparation,
-        role: Role,
+        role: &Role,
         interpreter: &'static str,
     ) -> Result<Made, Attempt> {
         let image = &preparation.image.name;
         let api = &self.docker.api;
         let scratch = self.scratch.clone();
         let targets = preparation.files.clone();
-        let shared = preparation.shared.as_ref();
-        let network = shared.map_or_else(BTreeMap::new, |shared| shared.files.clone());
+        let shares = preparation.shared.is_some();
         let script = match role {
             Role::Step => GATE_SCRIPT,
-            Role::Holder => HOLDER_SCRIPT,
+            Role::Holder(_) => HOLDER_SCRIPT,
         };
-        let create = move || ControlDirectory::create(&scratch, script, &targets, &network);
+        let create = move || ControlDirectory::create(&scratch, script, &targets, shares);
         let control = tokio::task::spawn_blocking(create)
             .await
             .map_err(std::io::Error::other)
@@ -281,6 +306,8 @@ impl Shared {
             tracing::debug!(container = %remains.id, "the engine warns: {warning}");
         }
 
+        role.tell_created(&remains.id);
+
         let options = AttachContainerOptions {
             stream: true,
             stdin: true,
@@ -301,6 +328,9 @@ impl Shared {
             .await
             .map_err(slow)?
             .map_err(|error| failed(&error))?;
+        if let Some(shared) = &preparation.shared {
+            join(shared, Arc::clone(&control)).await?;
+        }
         tokio::time::timeout(REQUEST, api.start_container(&remains.id, None))
             .await
             .map_err(slow)?

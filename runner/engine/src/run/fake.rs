@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use capstan_core::wasm_step::is_component;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Report, Reported};
@@ -228,7 +228,7 @@ impl Engine for FakeEngine {
         let number = self.0.state().made;
         Ok(SharedNetwork {
             mode: format!("network {number}"),
-            files: BTreeMap::new(),
+            up: watch::channel(Some(BTreeMap::new())).1,
             holder,
         })
     }

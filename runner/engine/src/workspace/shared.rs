@@ -248,7 +248,15 @@ fn this_run() -> String {
 
 /// Leaves of a plain workspace what an entry has.
 fn finish(plain: &Workspace, entry: &Path) -> io::Result<()> {
-    fs_err::rename(plain.git_dir().join("index"), entry.join("index"))?;
+    let (own, seen) = (entry.join("index"), entry.join("tree/.git/index"));
+    fs_err::rename(plain.git_dir().join("index"), &own)?;
+    // Of a whole commit the two are the same, and neither is ever written to.
+    if seen.exists() && fs_err::read(&seen)? == fs_err::read(&own)? {
+        let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        fs_err::set_permissions(&own, open_to_all)?;
+        fs_err::remove_file(&seen)?;
+        fs_err::hard_link(&own, &seen)?;
+    }
     fs_err::write(entry.join("base"), &plain.base)?;
     fs_err::write(entry.join("made"), this_run())?;
     fs_err::remove_dir_all(&plain.home)

@@ -1,7 +1,8 @@
 //! The task that brings a job's entries to the server.
 //!
 //! Entries are added in the order in which they were begun, one that ends at once with its end: one call is less than two. Every second, one that
-//! has grown is sent again as a whole; the larger it is, the less often. While the server cannot be reached the task waits and tries again; it
+//! has grown is sent again as a whole; the larger it is, and the longer it has been written, the less often, so that what is sent of a long step
+//! grows rather than how often. While the server cannot be reached the task waits and tries again; it
 //! gives up some time after the job has ended.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,6 +29,12 @@ const BYTES_A_SECOND: usize = 2 << 20;
 
 /// Longest wait between two updates of a large entry.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// The part of the time for which an entry has been written, one in so many, that may pass until its next update.
+const AGE_SHARE: u32 = 32;
+
+/// Longest such wait: somebody may be looking.
+const LONGEST_OF_OLD: Duration = Duration::from_secs(10);
 
 /// How long the task goes on after the job has ended although the server takes nothing.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -79,6 +86,7 @@ struct Cargo {
     number: Option<i64>,
     /// Bytes of text that the server has.
     sent: usize,
+    begun: Instant,
     /// Not added or updated before, unless it has ended.
     due: Instant,
     is_done: bool,
@@ -250,6 +258,7 @@ impl Cargo {
             draft,
             number: None,
             sent: 0,
+            begun: Instant::now(),
             due: Instant::now() + BRIEF,
             is_done: false,
         }
@@ -266,8 +275,9 @@ impl Cargo {
     fn is_sent(&mut self, length: usize, is_closed: bool, common: &Common) {
         self.sent = length;
         let millis = u64::try_from(length * 1000 / BYTES_A_SECOND).unwrap_or(u64::MAX);
-        let pause = Duration::from_millis(millis).clamp(TICK, LONGEST);
-        self.due = Instant::now() + pause;
+        let of_size = Duration::from_millis(millis).min(LONGEST);
+        let of_age = (self.begun.elapsed() / AGE_SHARE).min(LONGEST_OF_OLD);
+        self.due = Instant::now() + of_size.max(of_age).max(TICK);
         if is_closed {
             self.forget(common);
         }

@@ -192,6 +192,27 @@ async fn large_entries_are_sent_less_often() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_longer_an_entry_is_written_the_less_often_it_is_sent() {
+    let (server, log) = log();
+    let entry = log.begin("step", None);
+    let mut updates = Vec::new();
+    for _ in 0..3 {
+        for _ in 0..600 {
+            entry.line(Stream::Stdout, b"still at it");
+            seconds(1).await;
+        }
+        updates.push(server.calls().len());
+    }
+    entry.close(0);
+    log.flush().await.unwrap();
+    assert!((100..200).contains(&updates[0]), "{updates:?}");
+    assert!(
+        updates[1..].iter().all(|n| (55..=61).contains(n)),
+        "{updates:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn entries_left_open_are_closed_as_killed() {
     let (server, log) = log();
     let held = log.begin("held", None);
