@@ -80,8 +80,8 @@ fn a_workspace_that_does_not_fit_on_the_disk_ends_the_run() {
     let disk = SmallDisk::new(&scene.world, "size=4m,mode=777");
     let output = scene
         .batch(&[("alpine:3", "echo x > x")])
-        .arg("--state-dir")
-        .arg(&disk.0)
+        .args(["--state-dir".as_ref(), disk.0.as_os_str()])
+        .args(["--cache-dir".as_ref(), disk.0.as_os_str()])
         .run();
     output.assert_code(3);
     insta::assert_snapshot!(story(&output), @"
@@ -90,6 +90,10 @@ fn a_workspace_that_does_not_fit_on_the_disk_ends_the_run() {
     hint: free some disk space and run again
     ");
     assert_eq!(fs::read_dir(disk.0.join("runs")).unwrap().count(), 0);
+    // Nothing is left of what was laid out half.
+    let trees = disk.0.join("checkouts/trees");
+    let left = fs::read_dir(trees).into_iter().flatten().flatten();
+    assert_eq!(left.filter(|entry| entry.path().is_dir()).count(), 0);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Containers and components side by side: each step runs where its image belongs.
 
 use std::future::Future;
-use std::path::Path;
 
 use capstan_core::wasm_step::is_component;
 use tokio::sync::{OnceCell, mpsc};
@@ -90,11 +89,11 @@ impl<C: Connect> Engine for MixedEngine<C> {
         }
     }
 
-    async fn reclaim(&self, image: &Image, directory: &Path) -> Result<(), Fault> {
+    async fn reclaim(&self, image: &Image, files: &Files) -> Result<(), Fault> {
         if is_component(&image.name) {
-            return self.components.reclaim(image, directory).await;
+            return self.components.reclaim(image, files).await;
         }
-        self.containers().await?.reclaim(image, directory).await
+        self.containers().await?.reclaim(image, files).await
     }
 
     async fn share_network(&self, order: NetworkOrder) -> Result<SharedNetwork, Fault> {

@@ -253,11 +253,12 @@ pub trait Engine: Sandbox {
         std::future::ready(())
     }
 
-    /// Gives all files of `directory` to the user that Capstan runs as, with root rights in a container of `image`.
+    /// With root rights in a container of `image`: gives all files of a directory to the user that Capstan runs as; opens those of an overlay to
+    /// everybody.
     fn reclaim(
         &self,
         image: &Image,
-        directory: &Path,
+        files: &Files,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Makes a network for containers to join. An engine need not be able to: containers get networks of their own then.

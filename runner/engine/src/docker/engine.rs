@@ -1,7 +1,5 @@
 //! The sandbox and the images of one engine, as the step loop wants them.
 
-use std::path::Path;
-
 use super::{Container, DockerSandbox, Images};
 use crate::fault::Fault;
 use crate::sandbox::{Engine, Files, Image, NetworkOrder, Preparation, Sandbox, SharedNetwork};
@@ -37,10 +35,13 @@ impl Engine for DockerEngine {
         }
     }
 
-    async fn reclaim(&self, image: &Image, directory: &Path) -> Result<(), Fault> {
+    async fn reclaim(&self, image: &Image, files: &Files) -> Result<(), Fault> {
         let user = rustix::process::geteuid().as_raw();
         let group = rustix::process::getegid().as_raw();
-        self.sandbox.chown(image, directory, user, group).await
+        match files {
+            Files::Directory(directory) => self.sandbox.chown(image, directory, user, group).await,
+            Files::Overlay(_) => self.sandbox.open_up(image, files).await,
+        }
     }
 
     async fn share_network(&self, order: NetworkOrder) -> Result<SharedNetwork, Fault> {

@@ -33,12 +33,36 @@ impl DockerSandbox {
         } else {
             (uid, gid)
         };
+        let files = Files::Directory(directory.to_owned());
+        let script = format!("chown -hR {uid}:{gid} {WORK}");
+        self.with_root_rights(image, &files, script).await
+    }
+
+    /// Opens the files of a workspace that the engine mounts to everybody, by a root container of `image`, which must have `find` and
+    /// `chmod`. Only those that are not open yet are touched, as whatever is touched is copied from the layer below.
+    ///
+    /// # Errors
+    /// A workspace fault when that fails, and what [`Sandbox::prepare`] and [`Gated::open`] return.
+    pub async fn open_up(&self, image: &Image, files: &Files) -> Result<(), Fault> {
+        let script = [("d", "0777", "a+rwx"), ("f", "0666", "a+rw")].map(|(kind, open, mode)| {
+            format!("find {WORK} -xdev -type {kind} ! -perm -{open} -exec chmod {mode} {{}} +")
+        });
+        let script = script.join(" && ");
+        self.with_root_rights(image, files, script).await
+    }
+
+    async fn with_root_rights(
+        &self,
+        image: &Image,
+        files: &Files,
+        script: String,
+    ) -> Result<(), Fault> {
         let mut container = self
             .prepare(Preparation {
                 purpose: "giving files back".to_owned(),
                 image: image.clone(),
                 user: User::Root,
-                workspace: Files::Directory(directory.to_owned()),
+                workspace: files.clone(),
                 place: WORK.to_owned(),
                 directory: String::new(),
                 env: std::collections::BTreeMap::new(),
@@ -53,7 +77,7 @@ impl DockerSandbox {
             .await?;
         let (sender, mut receiver) = mpsc::channel::<Chunk>(16);
         let inputs = Inputs {
-            script: format!("chown -hR {uid}:{gid} {WORK}"),
+            script,
             ..Inputs::default()
         };
         let read = async {
@@ -69,8 +93,7 @@ impl DockerSandbox {
         match exit? {
             exit if exit.code == 0 => Ok(()),
             exit => Err(Fault::workspace(format!(
-                "giving files back in {}: exit code {}: {}",
-                directory.display(),
+                "giving files of the workspace back: exit code {}: {}",
                 exit.code,
                 String::from_utf8_lossy(&text).trim()
             ))),

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Report, Reported};
 use crate::fault::Fault;
 use crate::sandbox::{
-    Chunk, Engine, Exit, Gated, Image, Inputs, NetworkOrder, Preparation, Sandbox, SharedNetwork,
-    Stream,
+    Chunk, Engine, Exit, Files, Gated, Image, Inputs, NetworkOrder, Preparation, Sandbox,
+    SharedNetwork, Stream,
 };
 
 /// What the engine was asked to do, and what happens in time besides.
@@ -210,7 +210,7 @@ impl Engine for FakeEngine {
         }
     }
 
-    async fn reclaim(&self, _image: &Image, _directory: &Path) -> Result<(), Fault> {
+    async fn reclaim(&self, _image: &Image, _files: &Files) -> Result<(), Fault> {
         self.0.call("reclaim".to_owned());
         Ok(())
     }

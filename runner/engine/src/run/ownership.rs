@@ -2,14 +2,18 @@
 
 use super::task::Progress;
 use crate::fault::Fault;
-use crate::sandbox::{Engine, Image, User};
-use crate::workspace::{Tidied, Workspace};
+use crate::sandbox::{Engine, Files, Image, User};
+use crate::workspace::{Tidied, Whom, Workspace};
 
 impl<E: Engine> Progress<'_, E> {
-    /// Before a step in a container of `image`: earlier steps may have left files that its user may not change.
+    /// Before a step in a container of `image`: earlier steps may have left files that its user may not change. Root needs no leave, and where the runner
+    /// is not root it was done after each step, because git needs it.
     pub(super) async fn before_step(&mut self, image: &Image) -> Result<(), Fault> {
         let step_is_root = self.runner.settings.user == User::Root || is_root(&image.user);
-        if settles_before(runner_is_root(), step_is_root, self.written) {
+        if step_is_root || !self.written {
+            return Ok(());
+        }
+        if !self.open_by_engine(Whom::Everybody).await? && runner_is_root() {
             self.settle().await?;
         }
         Ok(())
@@ -18,10 +22,31 @@ impl<E: Engine> Progress<'_, E> {
     /// After a step: git must be able to read what it wrote.
     pub(super) async fn after_step(&mut self) -> Result<(), Fault> {
         self.written = true;
-        if !runner_is_root() {
+        if !runner_is_root() && !self.open_by_engine(Whom::Runner).await? {
             self.settle().await?;
         }
         Ok(())
+    }
+
+    /// Has the container engine open what was written, where only containers see the workspace; tells whether that is so. What this process changes in the
+    /// layers itself is not heard of by the overlay that containers have.
+    async fn open_by_engine(&mut self, whom: Whom) -> Result<bool, Fault> {
+        let mut reclaimed = false;
+        loop {
+            let workspace = self.workspace()?;
+            let Some(tidied) = workspace.is_open_to(whom).await? else {
+                return Ok(false);
+            };
+            match next(&tidied, self.image.as_ref(), reclaimed) {
+                Next::Done => return Ok(true),
+                Next::Reclaim(image) => {
+                    let files = workspace.files();
+                    self.runner.engine.reclaim(image, &files).await?;
+                }
+                Next::GiveUp(example) => return Err(unreadable(&example)),
+            }
+            reclaimed = true;
+        }
     }
 
     async fn settle(&mut self) -> Result<(), Fault> {
@@ -29,16 +54,11 @@ impl<E: Engine> Progress<'_, E> {
         let mut reclaimed = false;
         loop {
             let workspace = self.workspace_mut()?;
-            let root = workspace.written();
+            let files = workspace.files();
             match next(&workspace.settle().await?, image.as_ref(), reclaimed) {
                 Next::Done => return Ok(()),
-                Next::Reclaim(image) => self.runner.engine.reclaim(image, &root).await?,
-                Next::GiveUp(example) => {
-                    return Err(Fault::workspace(format!(
-                        "files that a step wrote, such as {example}, cannot be read by the user that runs Capstan"
-                    ))
-                    .hint("run Capstan as root, or use an image whose user has your own user id"));
-                }
+                Next::Reclaim(image) => self.runner.engine.reclaim(image, &files).await?,
+                Next::GiveUp(example) => return Err(unreadable(&example)),
             }
             reclaimed = true;
         }
@@ -51,11 +71,12 @@ impl<E: Engine> Progress<'_, E> {
             match next(&workspace.remove().await?, self.image.as_ref(), reclaimed) {
                 Next::Done => return Ok(()),
                 Next::Reclaim(image) => {
-                    let root = workspace.written();
-                    self.runner.engine.reclaim(image, &root).await?;
+                    let written = Files::Directory(workspace.written());
+                    self.runner.engine.reclaim(image, &written).await?;
                 }
                 Next::GiveUp(example) => {
-                    let root = workspace.root().display();
+                    let root = workspace.written();
+                    let root = root.display();
                     return Err(Fault::workspace(format!(
                         "files of another user, such as {example}, are left in {root}"
                     )));
@@ -70,10 +91,11 @@ fn runner_is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether files are opened up before a step. A root step needs no leave, and without root rights it was done after
-/// each step, because git needs it.
-fn settles_before(runner_is_root: bool, step_is_root: bool, written: bool) -> bool {
-    runner_is_root && !step_is_root && written
+fn unreadable(example: &str) -> Fault {
+    Fault::workspace(format!(
+        "files that a step wrote, such as {example}, cannot be read by the user that runs Capstan"
+    ))
+    .hint("run Capstan as root, or use an image whose user has your own user id")
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -123,22 +145,6 @@ mod tests {
             (&foreign, None, false, give_up()),
         ] {
             assert_eq!(next(tidied, image, reclaimed), expected);
-        }
-    }
-
-    #[test]
-    fn files_are_opened_up_where_one_user_follows_another() {
-        for (runner_is_root, step_is_root, written, expected) in [
-            (true, false, true, true),
-            (true, false, false, false),
-            (true, true, true, false),
-            (false, false, true, false),
-        ] {
-            let settles = settles_before(runner_is_root, step_is_root, written);
-            assert_eq!(
-                settles, expected,
-                "{runner_is_root} {step_is_root} {written}"
-            );
         }
     }
 

@@ -1,13 +1,13 @@
 //! The engine of steps in WebAssembly.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use capstan_plugin_store::Resolver;
 
 use super::components::{Components, OpenHost};
 use super::container::WasmContainer;
 use crate::fault::Fault;
-use crate::sandbox::{Engine, Image, Preparation, Sandbox};
+use crate::sandbox::{Engine, Files, Image, Preparation, Sandbox};
 
 /// Runs components as steps, in this process.
 ///
@@ -54,10 +54,9 @@ impl Engine for WasmEngine {
         self.components.digest(name).await.map(Some)
     }
 
-    async fn reclaim(&self, _: &Image, directory: &Path) -> Result<(), Fault> {
-        Err(Fault::workspace(format!(
-            "giving files back in {}: a WebAssembly step has no rights to do so",
-            directory.display()
-        )))
+    async fn reclaim(&self, _: &Image, _: &Files) -> Result<(), Fault> {
+        Err(Fault::workspace(
+            "giving files back: a WebAssembly step has no rights to do so",
+        ))
     }
 }

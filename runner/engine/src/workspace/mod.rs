@@ -30,7 +30,7 @@ use std::sync::Arc;
 use cap_std::fs::{Dir, Permissions, PermissionsExt as _};
 
 pub use checkouts::{Checkouts, Chosen, Method, Place, Sight, choose};
-pub use tree::Tidied;
+pub use tree::{Tidied, Whom};
 pub use visible::{GIT_OBJECTS, visible_git_environment};
 
 use crate::fault::Fault;
@@ -76,6 +76,25 @@ pub struct Workspace {
     is_laid_out: bool,
     /// Where the files are from if they are not its own.
     layers: Option<Layers>,
+}
+
+/// What became of the runner's index.
+enum Index {
+    /// No file of the workspace was ever touched.
+    Untouched,
+    /// It is as it was.
+    Same,
+    /// It is another than before.
+    Changed,
+}
+
+impl Index {
+    fn after(is_changed: bool) -> Self {
+        match is_changed {
+            true => Self::Changed,
+            false => Self::Same,
+        }
+    }
 }
 
 impl Workspace {
@@ -314,10 +333,14 @@ impl Workspace {
     pub async fn diff(&mut self, limit: usize) -> Result<Vec<u8>, Fault> {
         const CONTEXT: &str = "getting diff produced by step";
         let staged = self.staged.take();
-        let is_changed = self.stage(CONTEXT).await?;
-        if let (false, Some(staged)) = (is_changed, staged) {
-            self.staged = Some(staged.clone());
-            return Ok(staged);
+        let known = match self.stage(CONTEXT).await? {
+            Index::Untouched => Some(Vec::new()),
+            Index::Same => staged,
+            Index::Changed => None,
+        };
+        if let Some(known) = known {
+            self.staged = Some(known.clone());
+            return Ok(known);
         }
         self.forget_conversions()
             .await
@@ -339,19 +362,19 @@ impl Workspace {
         Ok(diff)
     }
 
-    /// Brings the index up to the files, as `git add --all` does; tells whether that changed anything.
-    async fn stage(&mut self, context: &str) -> Result<bool, Fault> {
+    /// Brings the index up to the files, as `git add --all` does.
+    async fn stage(&mut self, context: &str) -> Result<Index, Fault> {
         self.unlock_index();
         let mut look = None;
         if let Some(layers) = &self.layers {
             let looked = blocking(layers.look(self.git_dir(), &self.work)).await;
             look = looked.map_err(|error| Fault::disk(context, &error))?;
             let Some(look) = &look else {
-                return Ok(false);
+                return Ok(Index::Untouched);
             };
             self.base.clone_from(&look.base);
             if look.paths.is_empty() {
-                return Ok(look.has_dropped);
+                return Ok(Index::after(look.has_dropped));
             }
         }
         // Told to, git says what it stages: nothing, if no file is another than it was.
@@ -378,7 +401,7 @@ impl Workspace {
             }
             _ => error.into_fault(context),
         })?;
-        Ok(is_changed)
+        Ok(Index::after(is_changed))
     }
 
     /// The diff, if it is known without looking: nothing has been written since the last one, or since the commit was laid out, as far as the
@@ -469,6 +492,21 @@ impl Workspace {
         Ok(())
     }
 
+    /// Whether what was written can be used by `whom`, where only the container engine can change that; `None` where [`Workspace::settle`] does it.
+    ///
+    /// # Errors
+    /// A fault of the environment when the file system fails.
+    pub async fn is_open_to(&self, whom: Whom) -> Result<Option<Tidied>, Fault> {
+        let failed =
+            |error: io::Error| Fault::disk("looking at the files written by a step", &error);
+        let Some(layers) = self.engines_layers() else {
+            return Ok(None);
+        };
+        let upper = layers.upper().try_clone().map_err(failed)?;
+        let looked = blocking(move || tree::is_open_to(&upper, whom)).await;
+        looked.map(Some).map_err(failed)
+    }
+
     /// Makes all that a step wrote writable for the user of the next one, whoever that is.
     ///
     /// # Errors
@@ -479,10 +517,7 @@ impl Workspace {
         // Files that were not touched are open to all.
         let written = self.layers.as_ref().map_or(&self.work, Layers::upper);
         let written = written.try_clone().map_err(failed)?;
-        let work = match self.engines_layers() {
-            Some(layers) => layers.upper().try_clone().map_err(failed)?,
-            None => work,
-        };
+
         blocking(move || tree::open_up(&written, &work))
             .await
             .map_err(|error| Fault::disk("opening up the files written by a step", &error))

@@ -165,6 +165,9 @@ async fn a_fresh_workspace_has_all_files_for_everybody_and_no_diff(
         Path::new("dir/b")
     );
     assert_eq!(laid.diff().await, "");
+    // Also when it is looked at.
+    laid.workspace.forget_diff();
+    assert_eq!(laid.diff().await, "");
     assert_eq!(laid.workspace.base_rev(), fixture.rev("HEAD"));
 }
 

@@ -143,6 +143,66 @@ pub(crate) fn size(root: &Path) -> u64 {
     size
 }
 
+/// Who has to be able to use files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// The user that runs Capstan: has to read them.
+    Runner,
+    /// Any user of a container: has to write to them.
+    Everybody,
+}
+
+/// Whether all that is in a tree can be used by `whom`, as far as modes tell.
+///
+/// # Errors
+/// The file system's, with the path.
+pub(super) fn is_open_to(root: &Dir, whom: Whom) -> io::Result<Tidied> {
+    let (of_directories, of_files) = match whom {
+        Whom::Runner => (0o005, 0o004),
+        Whom::Everybody => (0o007, 0o006),
+    };
+    let mut tidied = Tidied::Done;
+    let mut pending = vec![PathBuf::new()];
+    while let Some(path) = pending.pop() {
+        let directory = match path.as_os_str().is_empty() {
+            true => root.try_clone(),
+            false => root.open_dir(&path),
+        };
+        let entries = match directory.and_then(|directory| directory.entries()) {
+            Ok(entries) => entries,
+            Err(error) if is_denied(&error) => {
+                tidied.foreign(|| path);
+                continue;
+            }
+            Err(error) if is_too_long(&error) => continue,
+            Err(error) => return Err(at(&path, &error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| at(&path, &error))?;
+            let path = path.join(entry.file_name());
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                Err(error) if is_denied(&error) => {
+                    tidied.foreign(|| path);
+                    continue;
+                }
+                Err(error) => return Err(at(&path, &error)),
+            };
+            let wanted = match (metadata.is_dir(), metadata.is_file()) {
+                (true, _) => of_directories,
+                (_, true) => of_files,
+                _ => continue,
+            };
+            if metadata.mode() & wanted != wanted {
+                tidied.foreign(|| path);
+            } else if metadata.is_dir() {
+                pending.push(path);
+            }
+        }
+    }
+    Ok(tidied)
+}
+
 /// Removes the directory `name` of `parent` with all that is in it. Not being there is fine.
 ///
 /// # Errors
@@ -237,7 +297,13 @@ fn empty(root: &Dir, moved: &mut u64) -> io::Result<Tidied> {
         };
         match removed {
             Ok(()) => {}
-            Err(error) if is_denied(&error) => tidied.foreign(|| place(&stack, &name)),
+            Err(error) if is_denied(&error) => {
+                // Without anything in it, even what is somebody else's can be removed.
+                let level = stack.last().map(|level| level.directory.remove_dir(&name));
+                if !matches!(level, Some(Ok(()))) {
+                    tidied.foreign(|| place(&stack, &name));
+                }
+            }
             Err(error) => return Err(at(&place(&stack, &name), &error)),
         }
     }

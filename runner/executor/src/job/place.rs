@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use capstan_engine::fault::Fault;
-use capstan_engine::sandbox::{Engine, Image};
+use capstan_engine::sandbox::{Engine, Files, Image};
 use capstan_engine::workspace::{Tidied, remove_directory};
 use capstan_protocol::Job;
 
@@ -145,7 +145,7 @@ impl Place {
             for beginning in 0..=self.beginnings {
                 let data = self.directory("data", beginning);
                 if data.exists() {
-                    engine.reclaim(image, &data).await?;
+                    engine.reclaim(image, &Files::Directory(data)).await?;
                 }
             }
         }

@@ -1,13 +1,12 @@
 //! An engine whose containers are shells on this machine, in the workspace's directory.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use capstan_engine::fault::Fault;
 use capstan_engine::sandbox::{
-    Chunk, Engine, Exit, Gated, Image, Inputs, Preparation, Sandbox, Stream,
+    Chunk, Engine, Exit, Files, Gated, Image, Inputs, Preparation, Sandbox, Stream,
 };
 use capstan_engine::workspace::GIT_OBJECTS;
 use tokio::io::AsyncReadExt as _;
@@ -66,7 +65,7 @@ impl Engine for ShellEngine {
         Ok(None)
     }
 
-    async fn reclaim(&self, _image: &Image, _directory: &Path) -> Result<(), Fault> {
+    async fn reclaim(&self, _image: &Image, _files: &Files) -> Result<(), Fault> {
         Ok(())
     }
 }
