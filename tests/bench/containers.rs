@@ -8,7 +8,8 @@ use std::time::Duration;
 use capstan_tests::{Repository, World};
 
 use crate::ROUNDS;
-use crate::measure::{compared, goal, median, row, shown};
+use crate::measure::{goal, median, row, shown};
+use crate::rival::compared;
 use crate::run::{repository, run, spec, start_run, timed};
 use crate::watch::Watched;
 
@@ -176,7 +177,7 @@ fn workspaces_spec(run: &str) -> String {
     format!(
         "version: 2
 name: bench
-workspaces: [{{rootAtLocationOf: package.json, in: '*'}}]
+workspaces: [{{rootAtLocationOf: package.json, in: '*', onlyFetchWorkspace: true}}]
 steps:
   - run: {run}
     container: {IMAGE}

@@ -8,6 +8,7 @@ mod containers;
 mod executor;
 mod hub;
 mod measure;
+mod rival;
 mod run;
 mod watch;
 

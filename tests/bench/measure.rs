@@ -44,37 +44,34 @@ pub(crate) fn goal(text: &str, met: bool) -> String {
 /// met is how `goal` ends.
 pub(crate) fn row(figure: &str, measured: &str, goal: &str) {
     println!("| {figure} | {measured} | {goal} |");
-    if let Some(quantity) = quantity(measured) {
-        keep(json!({
-            "figure": figure,
-            "measured": quantity,
-            "rival": null,
-            "ratio": null,
-            "goal": Some(goal).filter(|goal| !goal.is_empty()),
-            "met": met(goal),
-        }));
+    if quantity(measured).is_some() {
+        keep(figure, measured, None, goal);
     }
 }
 
-/// Prints two lines: what a rival takes for the same, and what we take, which should be `at_most` so many times as long.
-pub(crate) fn compared(figure: &str, ours: Duration, rival: &str, theirs: Duration, at_most: f64) {
-    println!("| {rival} | {} | |", shown(theirs));
-    let ratio = ratio(ours, theirs);
-    let goal = goal(&format!("at most {at_most} of the above"), ratio <= at_most);
-    println!(
-        "| {figure} | {}, {ratio:.2} of the above | {goal} |",
-        shown(ours)
-    );
-    let mut theirs = json!(quantity(&shown(theirs)));
-    theirs["figure"] = rival.into();
-    keep(json!({
+/// Keeps a line as JSON, together with how long a rival takes, and how many times as long we do.
+///
+/// Lines of earlier runs stay, unless they are of the same figure: several programs measure.
+pub(crate) fn keep(figure: &str, measured: &str, rival: Option<(&str, &str, f64)>, goal: &str) {
+    let rival_of = |(figure, took, _): (&str, &str, f64)| {
+        let took = quantity(took);
+        json!({ "figure": figure, "measured": took })
+    };
+    let line = json!({
         "figure": figure,
-        "measured": quantity(&shown(ours)),
-        "rival": theirs,
-        "ratio": (ratio * 1e3).round() / 1e3,
-        "goal": goal,
-        "met": met(&goal),
-    }));
+        "measured": quantity(measured),
+        "rival": rival.map(rival_of),
+        "ratio": rival.map(|(_, _, ratio)| (ratio * 1e3).round() / 1e3),
+        "goal": Some(goal).filter(|goal| !goal.is_empty()),
+        "met": met(goal),
+    });
+    let path = json_file();
+    let text = fs::read(&path).unwrap_or_default();
+    let mut lines: Vec<Value> = serde_json::from_slice(&text).unwrap_or_default();
+    lines.retain(|line| line["figure"] != figure);
+    lines.push(line);
+    let text = serde_json::to_string_pretty(&lines).expect("it is JSON");
+    fs::write(&path, text + "\n").unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
 /// The number and the unit at the beginning of a text.
@@ -94,17 +91,7 @@ fn met(goal: &str) -> Option<bool> {
     }
 }
 
-/// Adds a line to those of this program and of others, at once, so that it is there even if a later figure cannot be had.
-fn keep(line: Value) {
-    let path = json_file();
-    let kept = fs::read(&path).unwrap_or_default();
-    let mut rows: Vec<Value> = serde_json::from_slice(&kept).unwrap_or_default();
-    rows.push(line);
-    let text = serde_json::to_string_pretty(&rows).expect("it is JSON");
-    fs::write(&path, text + "\n").unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-}
-
-/// `CAPSTAN_BENCH_JSON`, or `bench.json` in the target directory. Whoever begins a measurement removes it.
+/// `CAPSTAN_BENCH_JSON`, or `bench.json` in the target directory.
 fn json_file() -> PathBuf {
     let chosen = env::var_os("CAPSTAN_BENCH_JSON").map(PathBuf::from);
     chosen.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("../bench.json"))

@@ -6,6 +6,8 @@ mod git;
 #[path = "../../../../tests/bench/measure.rs"]
 mod measure;
 mod monorepo;
+#[path = "../../../../tests/bench/rival.rs"]
+mod rival;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,7 +16,8 @@ use capstan_engine::disk_cache::DiskCache;
 use capstan_engine::git::Git;
 use capstan_engine::repository::{Origin, RemoteCache, Source, open};
 use capstan_engine::workspace::{Checkouts, DIFF_LIMIT, Layout, Place, Tidied, Workspace, choose};
-use measure::{compared, goal, median, row, shown};
+use measure::{goal, median, row, shown};
+use rival::compared;
 
 /// How often a thing is done; its median counts.
 const ROUNDS: usize = 5;

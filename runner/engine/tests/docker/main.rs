@@ -12,6 +12,8 @@ mod images;
 #[cfg(test)]
 mod losing;
 #[cfg(test)]
+mod networks;
+#[cfg(test)]
 mod pulling;
 #[cfg(test)]
 mod speed;

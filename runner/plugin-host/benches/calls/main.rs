@@ -1,7 +1,6 @@
 //! What calls of plugins cost, beside bare wasmtime doing the same. Run by `make bench`, after `plugins/build`.
 
 #[path = "../../../../tests/bench/measure.rs"]
-#[expect(dead_code, reason = "it is for several programs")]
 mod measure;
 
 mod bare;
