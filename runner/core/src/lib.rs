@@ -19,6 +19,7 @@ pub mod event;
 pub mod exec_flags;
 pub mod exec_input;
 pub mod failure;
+pub mod git_index;
 pub mod glob;
 pub mod go_flags;
 pub mod gojson;

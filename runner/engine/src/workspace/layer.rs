@@ -9,10 +9,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, FileTypeExt as _, Metadata, MetadataExt as _};
+use capstan_core::git_index::Index;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-
-use super::index::Index;
 
 /// The attribute of an opaque directory in an overlay that root has mounted, and in one for everybody (`userxattr`).
 const OPAQUE: [&str; 2] = ["trusted.overlay.opaque", "user.overlay.opaque"];

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cap_std::fs::Dir;
+use capstan_core::git_index::{Entry, Index, Status, write};
 
-use super::index::{Entry, Index, Status, write};
 use super::layer::{Touch, above, cover, touched};
 use super::objects::write_trees;
 use super::shared::Tree;
@@ -302,4 +302,73 @@ fn covers(cover: &[Vec<u8>], path: &[u8]) -> bool {
 fn is_below(path: &[u8], directory: &[u8]) -> bool {
     let rest = path.strip_prefix(directory);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::fixture::Fixture;
+
+    fn read(fixture: &Fixture) -> Index {
+        let bytes = fs_err::read(fixture.path.join(".git/index")).unwrap();
+        Index::parse(bytes, 20).unwrap()
+    }
+
+    fn paths<'a>(index: &'a Index, path: &str) -> Vec<&'a str> {
+        let ranges = index.below(path.as_bytes());
+        let positions = ranges.into_iter().flatten();
+        positions
+            .map(|position| std::str::from_utf8(index.entry(position).path()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn what_git_wrote_is_read() {
+        let fixture = Fixture::with(&[("a", "1"), ("b/x", "2"), ("b/y/z", "3"), ("b-c", "4")]);
+        let index = read(&fixture);
+        assert_eq!(paths(&index, ""), ["a", "b-c", "b/x", "b/y/z"]);
+        assert_eq!(paths(&index, "b"), ["b/x", "b/y/z"]);
+        assert_eq!(paths(&index, "b/y"), ["b/y/z"]);
+        assert_eq!(paths(&index, "a"), ["a"]);
+        assert_eq!(paths(&index, "c"), [""; 0]);
+        assert!(index.has(b"b/y") && !index.has(b"b/"));
+        let entry = index.entry(0);
+        assert_eq!(entry.mode(), 0o100_644);
+        let id: String = entry
+            .id()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(id, fixture.rev("HEAD:a"));
+    }
+
+    #[test]
+    fn git_reads_what_was_written() {
+        let fixture = Fixture::with(&[("a", "1"), ("b/x", "2"), ("b/y/z", "3"), ("c", "4")]);
+        // With flags of version 3.
+        fixture.git(&["update-index", "--skip-worktree", "b/x"]);
+        let index = read(&fixture);
+        let some: Vec<_> = index
+            .iter()
+            .filter(|entry| entry.path() != b"a")
+            .map(|entry| {
+                (
+                    entry,
+                    if entry.path() == b"c" {
+                        Status::Unknown
+                    } else {
+                        Status::Known
+                    },
+                )
+            })
+            .collect();
+        fs_err::write(fixture.path.join(".git/index"), write(&some, 20)).unwrap();
+        let listed = fixture.git(&["ls-files", "-t"]);
+        assert_eq!(String::from_utf8_lossy(&listed), "S b/x\nH b/y/z\nH c\n");
+        // Nothing that was left there is another than it was.
+        let unknown = fixture.git(&["diff-files", "--name-only"]);
+        assert_eq!(String::from_utf8_lossy(&unknown), "c\n");
+        let changed = fixture.git(&["diff", "--name-only"]);
+        assert_eq!(String::from_utf8_lossy(&changed), "");
+    }
 }

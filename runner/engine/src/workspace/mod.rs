@@ -11,7 +11,6 @@
 
 mod checkout;
 mod checkouts;
-pub(crate) mod index;
 mod layer;
 mod layers;
 mod objects;
@@ -28,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, Permissions, PermissionsExt as _};
+use capstan_core::git_index::Index;
 
 pub use checkouts::{Checkouts, Chosen, Method, Place, Sight, choose};
 pub use tree::{Tidied, Whom};
@@ -79,7 +79,7 @@ pub struct Workspace {
 }
 
 /// What became of the runner's index.
-enum Index {
+enum Staged {
     /// No file of the workspace was ever touched.
     Untouched,
     /// It is as it was.
@@ -88,7 +88,7 @@ enum Index {
     Changed,
 }
 
-impl Index {
+impl Staged {
     fn after(is_changed: bool) -> Self {
         match is_changed {
             true => Self::Changed,
@@ -151,15 +151,19 @@ impl Workspace {
         layout: Layout<'_>,
     ) -> Result<(), Fault> {
         tree.base().clone_into(&mut self.base);
-        let (root, index) = (self.root.clone(), self.git_dir().join("index"));
+        let (root, git_dir) = (self.root.clone(), self.git_dir());
         let copied = blocking(move || {
             reflink::copy(&tree.files(), &root)?;
             let copies = reflink::index_of_copy(tree.index()?, &root, tree.id_length())?;
-            fs_err::write(index, copies)?;
+            fs_err::write(git_dir.join("index"), copies)?;
+            if !tree.is_commit() {
+                let (objects, entries) = (git_dir.join("objects"), tree.index()?.iter());
+                objects::write_trees(&objects, entries, tree.id_length())?;
+            }
             // That of the steps may have entries of its own.
             let seen = root.join(".git/index");
             if seen.exists() {
-                let index = index::Index::parse(fs_err::read(&seen)?, tree.id_length());
+                let index = Index::parse(fs_err::read(&seen)?, tree.id_length());
                 let index = index.map_err(io::Error::other)?;
                 let copies = reflink::index_of_copy(&index, &root, tree.id_length())?;
                 fs_err::write(seen, copies)?;
@@ -334,9 +338,9 @@ impl Workspace {
         const CONTEXT: &str = "getting diff produced by step";
         let staged = self.staged.take();
         let known = match self.stage(CONTEXT).await? {
-            Index::Untouched => Some(Vec::new()),
-            Index::Same => staged,
-            Index::Changed => None,
+            Staged::Untouched => Some(Vec::new()),
+            Staged::Same => staged,
+            Staged::Changed => None,
         };
         if let Some(known) = known {
             self.staged = Some(known.clone());
@@ -363,18 +367,18 @@ impl Workspace {
     }
 
     /// Brings the index up to the files, as `git add --all` does.
-    async fn stage(&mut self, context: &str) -> Result<Index, Fault> {
+    async fn stage(&mut self, context: &str) -> Result<Staged, Fault> {
         self.unlock_index();
         let mut look = None;
         if let Some(layers) = &self.layers {
             let looked = blocking(layers.look(self.git_dir(), &self.work)).await;
             look = looked.map_err(|error| Fault::disk(context, &error))?;
             let Some(look) = &look else {
-                return Ok(Index::Untouched);
+                return Ok(Staged::Untouched);
             };
             self.base.clone_from(&look.base);
             if look.paths.is_empty() {
-                return Ok(Index::after(look.has_dropped));
+                return Ok(Staged::after(look.has_dropped));
             }
         }
         // Told to, git says what it stages: nothing, if no file is another than it was.
@@ -401,7 +405,7 @@ impl Workspace {
             }
             _ => error.into_fault(context),
         })?;
-        Ok(Index::after(is_changed))
+        Ok(Staged::after(is_changed))
     }
 
     /// The diff, if it is known without looking: nothing has been written since the last one, or since the commit was laid out, as far as the

@@ -3,12 +3,11 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use capstan_core::git_index::Entry;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
-
-use super::index::Entry;
 
 /// A directory whose entries are being collected.
 #[derive(Default)]
@@ -103,7 +102,7 @@ mod tests {
 
     use super::*;
     use crate::git::fixture::Fixture;
-    use crate::workspace::index::Index;
+    use capstan_core::git_index::Index;
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]

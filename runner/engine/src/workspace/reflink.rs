@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use super::index::{Entry, Index, Status, write};
+use capstan_core::git_index::{Entry, Index, Status, write};
 
 /// Copies the tree `from`, which is our own, into the empty directory `to`. Files share their blocks.
 ///
@@ -71,7 +71,7 @@ pub(super) fn index_of_copy(index: &Index, root: &Path, id_length: usize) -> io:
     let of = |entry: Entry<'_>| {
         let path = root.join(OsStr::from_bytes(entry.path()));
         match std::fs::symlink_metadata(path) {
-            Ok(metadata) => Ok(Status::Of(metadata)),
+            Ok(metadata) => Ok(Status::Of(numbers(&metadata))),
             // What was not laid out, on purpose.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Status::Known),
             Err(error) => Err(error),
@@ -79,4 +79,20 @@ pub(super) fn index_of_copy(index: &Index, root: &Path, id_length: usize) -> io:
     };
     let entries: io::Result<Vec<_>> = index.iter().map(|entry| Ok((entry, of(entry)?))).collect();
     Ok(write(&entries?, id_length))
+}
+
+/// What git notes of a file, of each number the lower 32 bits: when it was changed and written, where it is, whose it is and how large.
+fn numbers(metadata: &std::fs::Metadata) -> [u32; 9] {
+    use std::os::unix::fs::MetadataExt as _;
+    [
+        metadata.ctime() as u32,
+        metadata.ctime_nsec() as u32,
+        metadata.mtime() as u32,
+        metadata.mtime_nsec() as u32,
+        metadata.dev() as u32,
+        metadata.ino() as u32,
+        metadata.uid(),
+        metadata.gid(),
+        metadata.size() as u32,
+    ]
 }

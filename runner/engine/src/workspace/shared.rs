@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
+use capstan_core::git_index::Index;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
-use super::index::Index;
 use super::{Layout, Workspace, blocking};
 use crate::disk_cache::{DiskCache, Held, Shelf};
 use crate::fault::Fault;

@@ -10,9 +10,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, FileType, FileTypeExt as _, PermissionsExt as _};
+use capstan_core::git_index::Entry;
 use rustix::io::Errno;
 
-use super::index::Entry;
 use super::layer::Touch;
 
 /// Directories of the layers, and the empty one to fill.

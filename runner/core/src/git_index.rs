@@ -21,7 +21,7 @@ const EXTENDED: u16 = 0x4000;
 
 /// What is wrong with an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum IndexError {
+pub enum IndexError {
     /// It does not begin like one.
     #[error("it is no index of git's")]
     Signature,
@@ -38,7 +38,7 @@ pub(crate) enum IndexError {
 
 /// An index that was read.
 #[derive(Debug)]
-pub(crate) struct Index {
+pub struct Index {
     bytes: Vec<u8>,
     /// Where the entries are, in the order of their paths.
     entries: Vec<Range<u32>>,
@@ -47,7 +47,7 @@ pub(crate) struct Index {
 
 /// A file in an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
+pub struct Entry<'a> {
     /// All of it but the padding.
     raw: &'a [u8],
     id_length: usize,
@@ -55,32 +55,32 @@ pub(crate) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// Its path, from the root of the work tree.
-    pub(crate) fn path(&self) -> &'a [u8] {
+    pub fn path(&self) -> &'a [u8] {
         &self.raw[self.path_at()..]
     }
 
     /// Its mode, such as `0o100644`.
-    pub(crate) fn mode(&self) -> u32 {
+    pub fn mode(&self) -> u32 {
         number(&self.raw[24..28])
     }
 
     /// The id of its object, in bytes.
-    pub(crate) fn id(&self) -> &'a [u8] {
+    pub fn id(&self) -> &'a [u8] {
         &self.raw[STATUS..STATUS + self.id_length]
     }
 
     /// Seconds and nanoseconds at which the file was written, as far as git knows.
-    pub(crate) fn modified(&self) -> (u32, u32) {
+    pub fn modified(&self) -> (u32, u32) {
         (number(&self.raw[8..12]), number(&self.raw[12..16]))
     }
 
     /// Whether it is a commit of another repository.
-    pub(crate) fn is_repository(&self) -> bool {
+    pub fn is_repository(&self) -> bool {
         self.mode() & 0o170_000 == 0o160_000
     }
 
     /// The size of the file in bytes, as far as git knows; of large ones the lower 32 bits.
-    pub(crate) fn size(&self) -> u32 {
+    pub fn size(&self) -> u32 {
         number(&self.raw[36..40])
     }
 
@@ -104,7 +104,7 @@ impl Index {
     ///
     /// # Errors
     /// See [`IndexError`].
-    pub(crate) fn parse(bytes: Vec<u8>, id_length: usize) -> Result<Self, IndexError> {
+    pub fn parse(bytes: Vec<u8>, id_length: usize) -> Result<Self, IndexError> {
         let header = bytes.get(..HEADER).ok_or(IndexError::Short)?;
         if &header[..4] != b"DIRC" {
             return Err(IndexError::Signature);
@@ -149,12 +149,12 @@ impl Index {
     }
 
     /// How many entries there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The entry at a position, in the order of paths; there is one below [`Index::len`].
-    pub(crate) fn entry(&self, position: usize) -> Entry<'_> {
+    pub fn entry(&self, position: usize) -> Entry<'_> {
         let Range { start, end } = self.entries[position];
         Entry {
             raw: &self.bytes[start as usize..end as usize],
@@ -163,14 +163,14 @@ impl Index {
     }
 
     /// All entries in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
         (0..self.len()).map(|position| self.entry(position))
     }
 
     /// Positions of the file `path`, and of all that is below the directory `path`. That of the root is empty.
     ///
     /// Between the two there may be files such as `path-b`, so these are two ranges.
-    pub(crate) fn below(&self, path: &[u8]) -> [Range<usize>; 2] {
+    pub fn below(&self, path: &[u8]) -> [Range<usize>; 2] {
         if path.is_empty() {
             return [0..self.len(), 0..0];
         }
@@ -187,12 +187,12 @@ impl Index {
     }
 
     /// Whether there is the file `path`, or a file below the directory of this name.
-    pub(crate) fn has(&self, path: &[u8]) -> bool {
+    pub fn has(&self, path: &[u8]) -> bool {
         self.below(path).iter().any(|range| !range.is_empty())
     }
 
     /// Whether there is the file `path`.
-    pub(crate) fn has_file(&self, path: &[u8]) -> bool {
+    pub fn has_file(&self, path: &[u8]) -> bool {
         let position = self.find(path);
         position < self.len() && self.entry(position).path() == path
     }
@@ -213,10 +213,11 @@ impl Index {
 }
 
 /// What an index that is written says of a file.
-#[derive(Debug, Clone)]
-pub(crate) enum Status {
-    /// That it is this one.
-    Of(std::fs::Metadata),
+#[derive(Debug, Clone, Copy)]
+pub enum Status {
+    /// That it is as these numbers say: when it was changed and written, each in seconds and nanoseconds, its device and inode, the ids of its owner and
+    /// group, its size; of each the lower 32 bits.
+    Of([u32; 9]),
     /// What the entry says: git need not look into the file if its times are the same.
     Known,
     /// Nothing, so that git looks into the file.
@@ -224,7 +225,7 @@ pub(crate) enum Status {
 }
 
 /// An index of these entries, which are in order. Its checksum is left out, which git takes for "not computed".
-pub(crate) fn write(entries: &[(Entry<'_>, Status)], id_length: usize) -> Vec<u8> {
+pub fn write(entries: &[(Entry<'_>, Status)], id_length: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + entries.len() * 128);
     let version = 2 + u32::from(entries.iter().any(|(entry, _)| entry.is_extended()));
     bytes.extend_from_slice(b"DIRC");
@@ -237,7 +238,7 @@ pub(crate) fn write(entries: &[(Entry<'_>, Status)], id_length: usize) -> Vec<u8
         let numbers = match status {
             Status::Known => None,
             Status::Unknown => Some([0; 9]),
-            Status::Of(metadata) => Some(numbers(metadata)),
+            Status::Of(numbers) => Some(*numbers),
         };
         let places = TIMES.chain(OWNER_AND_SIZE).step_by(4);
         for (number, place) in numbers.into_iter().flatten().zip(places) {
@@ -251,22 +252,6 @@ pub(crate) fn write(entries: &[(Entry<'_>, Status)], id_length: usize) -> Vec<u8
     bytes
 }
 
-/// What git notes of a file, of each number the lower 32 bits: when it was changed and written, where it is, whose it is and how large.
-fn numbers(metadata: &std::fs::Metadata) -> [u32; 9] {
-    use std::os::unix::fs::MetadataExt as _;
-    [
-        metadata.ctime() as u32,
-        metadata.ctime_nsec() as u32,
-        metadata.mtime() as u32,
-        metadata.mtime_nsec() as u32,
-        metadata.dev() as u32,
-        metadata.ino() as u32,
-        metadata.uid(),
-        metadata.gid(),
-        metadata.size() as u32,
-    ]
-}
-
 fn number(bytes: &[u8]) -> u32 {
     bytes
         .iter()
@@ -278,70 +263,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::git::fixture::Fixture;
-
-    fn read(fixture: &Fixture) -> Index {
-        let bytes = fs_err::read(fixture.path.join(".git/index")).unwrap();
-        Index::parse(bytes, 20).unwrap()
-    }
-
-    fn paths<'a>(index: &'a Index, path: &str) -> Vec<&'a str> {
-        let ranges = index.below(path.as_bytes());
-        let positions = ranges.into_iter().flatten();
-        positions
-            .map(|position| std::str::from_utf8(index.entry(position).path()).unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn what_git_wrote_is_read() {
-        let fixture = Fixture::with(&[("a", "1"), ("b/x", "2"), ("b/y/z", "3"), ("b-c", "4")]);
-        let index = read(&fixture);
-        assert_eq!(paths(&index, ""), ["a", "b-c", "b/x", "b/y/z"]);
-        assert_eq!(paths(&index, "b"), ["b/x", "b/y/z"]);
-        assert_eq!(paths(&index, "b/y"), ["b/y/z"]);
-        assert_eq!(paths(&index, "a"), ["a"]);
-        assert_eq!(paths(&index, "c"), [""; 0]);
-        assert!(index.has(b"b/y") && !index.has(b"b/"));
-        let entry = index.entry(0);
-        assert_eq!(entry.mode(), 0o100_644);
-        let id: String = entry
-            .id()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(id, fixture.rev("HEAD:a"));
-    }
-
-    #[test]
-    fn git_reads_what_was_written() {
-        let fixture = Fixture::with(&[("a", "1"), ("b/x", "2"), ("b/y/z", "3"), ("c", "4")]);
-        // With flags of version 3.
-        fixture.git(&["update-index", "--skip-worktree", "b/x"]);
-        let index = read(&fixture);
-        let some: Vec<_> = index
-            .iter()
-            .filter(|entry| entry.path() != b"a")
-            .map(|entry| {
-                (
-                    entry,
-                    if entry.path() == b"c" {
-                        Status::Unknown
-                    } else {
-                        Status::Known
-                    },
-                )
-            })
-            .collect();
-        fs_err::write(fixture.path.join(".git/index"), write(&some, 20)).unwrap();
-        let listed = fixture.git(&["ls-files", "-t"]);
-        assert_eq!(String::from_utf8_lossy(&listed), "S b/x\nH b/y/z\nH c\n");
-        // Nothing that was left there is another than it was.
-        let unknown = fixture.git(&["diff-files", "--name-only"]);
-        assert_eq!(String::from_utf8_lossy(&unknown), "c\n");
-        let changed = fixture.git(&["diff", "--name-only"]);
-        assert_eq!(String::from_utf8_lossy(&changed), "");
-    }
 
     #[test]
     fn an_empty_index_is_one() {
