@@ -290,7 +290,7 @@ impl<E: Engine> Containers<E> {
 }
 
 /// Makes a container, in the network of its task if it can, and tells how long that took.
-async fn make<E: Engine>(
+pub(super) async fn make<E: Engine>(
     engine: &E,
     network: &Lease,
     wanted: Preparation,
@@ -300,9 +300,11 @@ async fn make<E: Engine>(
         hosts: wanted.hosts.clone(),
         platform: wanted.platform.clone(),
     };
-    let shared = match is_component(&wanted.image.name) {
-        true => None,
-        false => network.network(engine, order).await,
+    // A policy may have chosen a network for this one step.
+    let shared = if wanted.network.is_some() || is_component(&wanted.image.name) {
+        None
+    } else {
+        network.network(engine, order).await
     };
     let begun = Instant::now();
     let Some(shared) = shared else {

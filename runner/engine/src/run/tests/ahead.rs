@@ -1,6 +1,9 @@
 //! Containers that are made before their step is due.
 
 use super::*;
+use crate::run::containers::make;
+use crate::run::networks::Networks;
+use crate::sandbox::Gated as _;
 
 const FOUR: &str = "
 - {container: alpine, run: 'print 1'}
@@ -192,6 +195,26 @@ async fn tasks_hand_their_network_on() {
         assert_eq!(made.split(", ").count(), expected, "{made}");
         let preparations = bench.fake.preparations(1);
         assert!(preparations.iter().all(|made| made.shared.is_some()));
+    }
+}
+
+/// Policies may choose a network for a single step, which must not end up in that of the others.
+#[tokio::test]
+async fn a_step_with_a_network_of_its_own_does_not_share() {
+    let bench = Bench::new().await;
+    bench.printed(FOUR).await;
+    let mut wanted = bench.fake.preparations(1)[0].clone();
+    wanted.workspace = bench.fixture.path.clone();
+    wanted.mounts.clear();
+    let engine = FakeEngine(Arc::clone(&bench.fake));
+    let lease = Networks::new(&bench.settings, 4, 1).lease();
+    for (network, shares) in [(None, true), (Some("none".to_owned()), false)] {
+        wanted.network = network;
+        wanted.shared = None;
+        let made = make(&engine, &lease, wanted.clone()).await;
+        made.unwrap().0.discard().await;
+        let seen = bench.fake.preparations(1).pop().unwrap();
+        assert_eq!(seen.shared.is_some(), shares);
     }
 }
 
