@@ -322,15 +322,15 @@ impl Shared {
             None => Attempt::Failed(lost(&starting, &explain(error))),
         };
         let slow = |_| lost(&starting, "no answer in time");
+        if let Some(shared) = &preparation.shared {
+            join(shared, Arc::clone(&control)).await?;
+        }
         // Podman starts the process when somebody attaches, so either request may fail for the same reasons.
         let attach = api.attach_container(&remains.id, Some(options));
         let attached = tokio::time::timeout(REQUEST, attach)
             .await
             .map_err(slow)?
             .map_err(|error| failed(&error))?;
-        if let Some(shared) = &preparation.shared {
-            join(shared, Arc::clone(&control)).await?;
-        }
         tokio::time::timeout(REQUEST, api.start_container(&remains.id, None))
             .await
             .map_err(slow)?
