@@ -153,6 +153,11 @@ impl Index {
         self.entries.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The entry at a position, in the order of paths; there is one below [`Index::len`].
     pub fn entry(&self, position: usize) -> Entry<'_> {
         let Range { start, end } = self.entries[position];

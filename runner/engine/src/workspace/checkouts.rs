@@ -78,8 +78,9 @@ pub fn choose(wanted: Option<Method>, place: Place<'_>) -> Result<Chosen, Fault>
     let mut chosen = None;
     for method in Method::ALL {
         let is_asked_for = wanted.is_none_or(|wanted| wanted == method);
-        // The last resort of those that this process has to see.
-        if !is_asked_for && !(chosen == Some(Method::Volume) && method == Method::Checkout) {
+        // For those that this process has to see.
+        let is_last_resort = chosen.is_some() && method == Method::Checkout;
+        if !(is_asked_for || is_last_resort) {
             continue;
         }
         match obstacle(method, place) {

@@ -96,14 +96,11 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 
 /// At most about `most` paths that cover all of `paths`: as deep as that allows, in the limit the root. A path that is a directory stands for all below
 /// it.
-pub(super) fn cover<'a>(
-    paths: impl Iterator<Item = &'a [u8]> + Clone,
-    most: usize,
-) -> Vec<Vec<u8>> {
-    let deepest = paths.clone().map(depth).max().unwrap_or(0);
+pub(super) fn cover(paths: &[&[u8]], most: usize) -> Vec<Vec<u8>> {
+    let deepest = paths.iter().map(|path| depth(path)).max().unwrap_or(0);
     for levels in (1..=deepest).rev() {
         // Of paths in order, those that become the same follow each other.
-        let mut cover: Vec<&[u8]> = paths.clone().map(|path| shortened(path, levels)).collect();
+        let mut cover: Vec<&[u8]> = paths.iter().map(|path| shortened(path, levels)).collect();
         cover.dedup();
         if cover.len() <= most {
             cover.sort_unstable();
@@ -141,7 +138,7 @@ mod tests {
     fn few_paths_cover_many() {
         let paths: [&[u8]; 5] = [b"a/b/c", b"a/b/d", b"a/x", b"e", b"f/g/h"];
         let cover = |most| {
-            let cover = cover(paths.iter().copied(), most).into_iter();
+            let cover = cover(&paths, most).into_iter();
             let text: Vec<String> = cover.map(|path| String::from_utf8(path).unwrap()).collect();
             text.join(" ")
         };
@@ -149,7 +146,7 @@ mod tests {
         assert_eq!(cover(4), "a/b a/x e f/g");
         assert_eq!(cover(3), "a e f");
         assert_eq!(cover(2), "");
-        assert_eq!(super::cover([].into_iter(), 2), Vec::<Vec<u8>>::new());
+        assert_eq!(super::cover(&[], 2), Vec::<Vec<u8>>::new());
     }
 
     #[test]

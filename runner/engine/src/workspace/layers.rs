@@ -168,7 +168,8 @@ impl Selection {
         };
         // Of a directory that git is told to look at it has to see all files.
         let most = if view.is_some() { usize::MAX } else { PATHS };
-        let cover = cover(touched.keys().map(Vec::as_slice), most);
+        let paths: Vec<&[u8]> = touched.keys().map(Vec::as_slice).collect();
+        let cover = cover(&paths, most);
         let mut wanted = self.wanted(base, &cover);
         if view.is_some() {
             wanted.extend(self.rules(base, &cover));

@@ -117,7 +117,7 @@ mod tests {
                 let path = fixture.path.join(&name);
                 let suits = !parts.iter().any(|part| matches!(*part, "" | "." | ".."))
                     && !path.exists()
-                    && !path.ancestors().any(|above| above.is_file());
+                    && !path.ancestors().any(Path::is_file);
                 if suits {
                     fixture.write(&name, &name);
                 }

@@ -59,7 +59,7 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Attempt {
     };
     let mut ended = match prepare(running).await {
         Ok(workspace) => {
-            let mounts = workspace.iter().flat_map(|workspace| workspace.mounts());
+            let mounts = workspace.iter().flat_map(Workspace::mounts);
             run.mount(mounts.cloned().collect());
             docker_steps(running, &mut run, &teller).await
         }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::run::containers::make;
 use crate::run::networks::Networks;
+use crate::sandbox::Files;
 use crate::sandbox::Gated as _;
 
 const FOUR: &str = "
@@ -204,7 +205,7 @@ async fn a_step_with_a_network_of_its_own_does_not_share() {
     let bench = Bench::new().await;
     bench.printed(FOUR).await;
     let mut wanted = bench.fake.preparations(1)[0].clone();
-    wanted.workspace = bench.fixture.path.clone();
+    wanted.workspace = Files::Directory(bench.fixture.path.clone());
     wanted.mounts.clear();
     let engine = FakeEngine(Arc::clone(&bench.fake));
     let lease = Networks::new(&bench.settings, 4, 1).lease();
