@@ -29,10 +29,6 @@ const REQUEST: Duration = Duration::from_secs(120);
 /// Longest wait from a container's start until its gate says that it is ready.
 const READY: Duration = Duration::from_secs(60);
 
-/// Containers made at a time beyond one for each processor of the engine: all are busy then, and more would only keep the one that is due next
-/// from being ready.
-const BEYOND: usize = 1;
-
 /// The shells that can run the gate, in order.
 const INTERPRETERS: [&str; 2] = ["/bin/sh", "/bin/bash"];
 
@@ -64,7 +60,8 @@ pub(super) struct Shared {
     without_init: AtomicBool,
     /// Whether a container was found to see what this process mounts.
     sees_mounts: AtomicBool,
-    /// Containers that may be made at a time.
+    /// To be started: one container for each processor of the engine at a time. All are busy then, and more would only keep the one that is
+    /// due next from being ready.
     turns: Semaphore,
 }
 
@@ -77,7 +74,7 @@ impl DockerSandbox {
             shared: Arc::new(Shared {
                 without_init: AtomicBool::new(!info.init && !info.podman),
                 sees_mounts: AtomicBool::new(false),
-                turns: Semaphore::new(info.cpus.max(1) + BEYOND),
+                turns: Semaphore::new(info.cpus.max(1)),
                 docker,
                 info,
                 owner,
@@ -200,9 +197,6 @@ impl Shared {
     }
 
     async fn make_here(&self, preparation: &Preparation, role: &Role) -> Result<Made, Fault> {
-        let Ok(_turn) = self.turns.acquire().await else {
-            return Err(Fault::environment("making containers has been shut down"));
-        };
         let image = &preparation.image;
         let known = self.interpreters().get(&image.id).copied();
         let mut probes = String::new();
@@ -325,6 +319,9 @@ impl Shared {
         if let Some(shared) = &preparation.shared {
             join(shared, Arc::clone(&control)).await?;
         }
+        let Ok(_turn) = self.turns.acquire().await else {
+            return Err(Fault::environment("starting containers has been shut down").into());
+        };
         // Podman starts the process when somebody attaches, so either request may fail for the same reasons.
         let attach = api.attach_container(&remains.id, Some(options));
         let attached = tokio::time::timeout(REQUEST, attach)

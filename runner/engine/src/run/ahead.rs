@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::Settings;
 
-/// What a task begins with: nothing is known of its steps yet, and each container that is made beside that of the first step keeps it waiting.
-const AT_FIRST: usize = 1;
+/// What a task begins with: nothing is known of its steps yet.
+const AT_FIRST: usize = 3;
 
 /// The part of the engine's memory, one in so many, that may be promised to containers which only wait.
 const MEMORY_SHARE: u64 = 2;
@@ -77,7 +77,7 @@ mod tests {
         seen.push(ahead.now());
         ahead.ran(Duration::from_secs(1), Duration::from_millis(80));
         seen.push(ahead.now());
-        assert_eq!(seen, [1, 2, 3, 4, 4, 1]);
+        assert_eq!(seen, [3, 4, 4, 4, 4, 1]);
         let mut none = Ahead::new(0);
         none.was_late();
         none.ran(Duration::from_secs(1), Duration::ZERO);
