@@ -44,6 +44,8 @@ pub(super) struct Layers {
     selection: Arc<Mutex<Selection>>,
     /// The same for the container engine, if it is the one that mounts them.
     overlay: Option<Arc<Overlay>>,
+    /// Where this process has mounted them.
+    mounted: Option<PathBuf>,
 }
 
 /// What of the tree is in the runner's index.
@@ -88,19 +90,30 @@ impl Layers {
                     work,
                 })
             }),
+            mounted: None,
             directory,
             tree,
         })
     }
 
-    /// Shows them at the directory `root`.
-    pub(super) fn mount(&self, root: &Path) -> io::Result<()> {
+    /// Shows them at the directory `root`, until this is dropped.
+    pub(super) fn mount(&mut self, root: &Path) -> io::Result<()> {
         let layers = overlay::Layers {
             lower: &self.tree.files(),
             upper: &self.upper_path(),
             work: &self.directory.join("work"),
         };
-        overlay::mount(root, layers)
+        overlay::mount(root, layers)?;
+        self.mounted = Some(root.to_path_buf());
+        Ok(())
+    }
+
+    /// Shows them no more. Whoever still uses what was mounted goes on until it ends.
+    pub(super) fn unmount(&mut self) -> io::Result<()> {
+        match self.mounted.take() {
+            Some(root) => overlay::unmount(&root),
+            None => Ok(()),
+        }
     }
 
     /// What the container engine mounts; `None` if this process does.
@@ -139,6 +152,14 @@ impl Layers {
         move || {
             let mut selection = selection.lock().unwrap_or_else(PoisonError::into_inner);
             selection.look(&tree, &upper?, &git_dir, root.transpose()?.as_ref())
+        }
+    }
+}
+
+impl Drop for Layers {
+    fn drop(&mut self) {
+        if let Err(error) = self.unmount() {
+            tracing::warn!(%error, "the overlay of a workspace is still mounted");
         }
     }
 }

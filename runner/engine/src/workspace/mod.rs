@@ -212,7 +212,7 @@ impl Workspace {
         by_engine: bool,
     ) -> io::Result<()> {
         tree.base().clone_into(&mut self.base);
-        let layers = Layers::make(tree, &self.home, by_engine)?;
+        let mut layers = Layers::make(tree, &self.home, by_engine)?;
         if layout.visible_git {
             visible::write(&layers.upper_path(), origin, layout.patterns)?;
         }
@@ -470,9 +470,8 @@ impl Workspace {
         if let Some(layers) = self.layers.take() {
             let tree = layers.tree().clone();
             drop(layers);
-            let (root, overlay) = (self.root.clone(), self.home.join("overlay"));
+            let overlay = self.home.join("overlay");
             blocking(move || {
-                overlay::unmount(&root)?;
                 let _ours = remove_at(&overlay)?;
                 match fs_err::remove_file(index) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -557,15 +556,13 @@ impl Workspace {
     /// A fault of the environment when the file system fails.
     pub async fn remove(&mut self) -> Result<Tidied, Fault> {
         let home = self.home.clone();
-        let mounted = self.layers.is_some() && self.engines_layers().is_none();
-        let mounted = mounted.then(|| self.root.clone());
-        let remove = move || {
-            if let Some(root) = mounted {
-                overlay::unmount(&root)?;
-            }
-            remove_at(&home)
+        // What is mounted cannot be removed.
+        let unmounted = self.layers.as_mut().map_or(Ok(()), Layers::unmount);
+        let removed = match unmounted {
+            Ok(()) => blocking(move || remove_at(&home)).await,
+            Err(error) => Err(error),
         };
-        blocking(remove).await.map_err(|error| {
+        removed.map_err(|error| {
             Fault::environment(format!(
                 "removing workspace {}: {error}",
                 self.home.display()
