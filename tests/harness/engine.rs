@@ -57,9 +57,9 @@ impl Engine {
     pub fn assert_nothing_left(&self, world: &World) {
         // The engine lists a container for a moment after it has said that it is removed.
         let deadline = Instant::now() + FORGETTING;
-        let mut containers = self.containers(world);
+        let mut containers = self.all_containers(world);
         while !containers.is_empty() && Instant::now() < deadline {
-            containers = self.containers(world);
+            containers = self.all_containers(world);
         }
         assert!(containers.is_empty(), "containers are left: {containers:?}");
         let volumes = self.volumes(world);
@@ -80,8 +80,16 @@ impl Engine {
         }
     }
 
-    /// Ids of the containers that capstan made for a world and that are still there, running or not.
+    /// Ids of the containers that capstan made for the steps of a world and that are still there, running or not. Those that hold a network go by
+    /// themselves, a moment after the run.
     pub fn containers(&self, world: &World) -> Vec<String> {
+        let all = self.all_containers(world).into_iter();
+        let of_steps = all.filter(|line| !line.contains(r#""io.capstan.role":"network""#));
+        ids(of_steps)
+    }
+
+    /// What the engine says of the containers that capstan made for a world, one line for each.
+    fn all_containers(&self, world: &World) -> Vec<String> {
         let ids = self.docker(&[
             "ps",
             "--all",
@@ -96,7 +104,7 @@ impl Engine {
         let mut arguments = vec![
             "inspect",
             "--format",
-            "{{.Id}} {{json .HostConfig.Binds}} {{json .Mounts}}",
+            "{{.Id}} {{json .HostConfig.Binds}} {{json .Mounts}} {{json .Config.Labels}}",
         ];
         arguments.extend(ids.lines());
         let root = world.root().to_string_lossy();
@@ -105,7 +113,6 @@ impl Engine {
             .0
             .lines()
             .filter(|line| line.contains(&*root))
-            .filter_map(|line| line.split_whitespace().next())
             .map(str::to_owned)
             .collect()
     }
@@ -174,6 +181,11 @@ impl Engine {
             text(&output.stderr),
         )
     }
+}
+
+fn ids(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let first = |line: String| line.split_whitespace().next().map(str::to_owned);
+    lines.filter_map(first).collect()
 }
 
 #[cfg(test)]

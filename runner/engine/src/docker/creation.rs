@@ -20,6 +20,8 @@ use crate::sandbox::{Files, Overlay, Preparation, User};
 pub(super) const RUN: &str = "io.capstan.run";
 /// Label that tells apart the state directories that share an engine.
 pub(super) const STATE: &str = "io.capstan.state";
+/// Label with the role of a container: [`Role::name`].
+pub(super) const ROLE: &str = "io.capstan.role";
 /// Label for people: what the container is for.
 const PURPOSE: &str = "io.capstan.purpose";
 
@@ -121,11 +123,13 @@ pub(super) fn body(
             (RUN.to_owned(), owner.run.clone()),
             (STATE.to_owned(), owner.state.clone()),
             (PURPOSE.to_owned(), preparation.purpose.clone()),
+            (ROLE.to_owned(), role.name().to_owned()),
         ])),
         host_config: Some(HostConfig {
             mounts: Some(mounts),
             init: Some(init),
-            auto_remove: Some(false),
+            // The end of a step is looked at before it is removed.
+            auto_remove: Some(!is_step),
             log_config: Some(HostConfigLogConfig {
                 typ: Some("none".to_owned()),
                 config: None,

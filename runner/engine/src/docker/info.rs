@@ -129,7 +129,7 @@ impl Docker {
             pids_limit: info.pids_limit.unwrap_or(false),
             storage_driver: info.driver.unwrap_or_default(),
             data_root: info.docker_root_dir.unwrap_or_default(),
-            hides_mounts: self.hides_mounts(&kernel),
+            hides_mounts: self.hides_mounts(&kernel).await,
             no_volumes: match obstacle {
                 Some((_, why)) => Some(why),
                 None => self.lacks_overlays(&kernel),

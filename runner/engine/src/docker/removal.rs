@@ -45,6 +45,8 @@ pub(super) struct Remains {
     pub(super) id: String,
     pub(super) control: Option<Arc<ControlDirectory>>,
     pub(super) removals: Removals,
+    /// Whether the container ends when it is let go of, and the engine then removes it.
+    pub(super) removes_itself: bool,
 }
 
 impl Drop for Remains {
@@ -53,9 +55,10 @@ impl Drop for Remains {
         let id = std::mem::take(&mut self.id);
         let control = self.control.take();
         let slots = Arc::clone(&self.removals.slots);
+        let removes_itself = self.removes_itself;
         let task = async move {
             let _slot = slots.acquire().await;
-            if let Err(reason) = remove(&api, &id).await {
+            if !removes_itself && let Err(reason) = remove(&api, &id).await {
                 tracing::warn!(container = %id, "removing a container: {reason}; the next start sweeps it");
             }
             // Deleting is file system work; the directory's own clean-up does it.

@@ -134,7 +134,18 @@ pub(super) enum Role {
     Holder(Mutex<Option<oneshot::Sender<String>>>),
 }
 
+/// What the role of those that hold a network is called.
+pub(super) const HOLDER: &str = "network";
+
 impl Role {
+    /// What it is called in a label.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Holder(_) => HOLDER,
+        }
+    }
+
     fn tell_created(&self, id: &str) {
         if let Self::Holder(tell) = self
             && let Some(tell) = tell.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -290,11 +301,12 @@ impl Shared {
                 ),
                 _ => Attempt::Failed(super::failure::fault(&creating, &error)),
             })?;
-        let remains = Remains {
+        let mut remains = Remains {
             api: api.clone(),
             id: created.id,
             control: Some(Arc::clone(&control)),
             removals: self.removals.clone(),
+            removes_itself: false,
         };
         for warning in created.warnings {
             tracing::debug!(container = %remains.id, "the engine warns: {warning}");
@@ -370,6 +382,8 @@ impl Shared {
                 self.check_mounts(preparation, pid)?;
             }
         }
+        // Nobody has to wait until its network is taken down. Podman leaves the standard input open.
+        remains.removes_itself = matches!(role, Role::Holder(_)) && !self.info.podman;
         Ok(Made {
             remains,
             control,

@@ -1,6 +1,6 @@
 //! Whether the engine sees what this process mounts, or could mount it itself.
 
-use std::os::unix::net::UnixStream;
+use tokio::net::UnixStream;
 
 use super::connect::Docker;
 
@@ -11,12 +11,12 @@ const USERXATTR: (u32, u32) = (5, 11);
 
 impl Docker {
     /// Why containers do not see what this process mounts; `None` if they do. `kernel` is the release that the engine says it runs on.
-    pub(super) fn hides_mounts(&self, kernel: &str) -> Option<&'static str> {
+    pub(super) async fn hides_mounts(&self, kernel: &str) -> Option<&'static str> {
         const APART: &str = "the container engine does not see what this process mounts: one of the two is in a container, or has mounts of its own";
         match self.socket_here(kernel) {
             None => Some(ELSEWHERE),
             Some(_) if self.seen_at.is_some() => Some(APART),
-            Some(socket) => shares_mounts(socket).is_none().then_some(APART),
+            Some(socket) => shares_mounts(socket).await.is_none().then_some(APART),
         }
     }
 
@@ -39,18 +39,11 @@ impl Docker {
     }
 }
 
-/// Something if the one who listens at a socket has the same mounts as this process.
-#[cfg(target_os = "linux")]
-fn shares_mounts(socket: &str) -> Option<()> {
-    let stream = UnixStream::connect(socket).ok()?;
-    let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
-    let theirs = format!("/proc/{}/ns/mnt", peer.pid.as_raw_nonzero());
-    let theirs = fs_err::read_link(theirs).ok()?;
+/// Something if the one who listens at a socket has the same mounts as this process. Who does is not known where it is in another namespace of processes.
+async fn shares_mounts(socket: &str) -> Option<()> {
+    let stream = UnixStream::connect(socket).await.ok()?;
+    let peer = stream.peer_cred().ok()?.pid()?;
+    let theirs = fs_err::read_link(format!("/proc/{peer}/ns/mnt")).ok()?;
     let ours = fs_err::read_link("/proc/self/ns/mnt").ok()?;
     (ours == theirs).then_some(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn shares_mounts(_: &str) -> Option<()> {
-    None
 }

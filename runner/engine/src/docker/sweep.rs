@@ -7,11 +7,13 @@ use bollard::errors::Error;
 use bollard::query_parameters::{ListContainersOptions, ListVolumesOptions};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::creation::{RUN, STATE};
+use super::creation::{ROLE, RUN, STATE};
 use super::failure::fault;
 use super::removal::{remove, remove_volume};
-use super::sandbox::DockerSandbox;
+use super::sandbox::{DockerSandbox, HOLDER};
 use crate::fault::Fault;
+
+type Labels = HashMap<String, String>;
 
 impl DockerSandbox {
     /// Removes the containers of this state directory whose run is dead; tells how many.
@@ -21,19 +23,24 @@ impl DockerSandbox {
     pub async fn sweep(&self, is_dead: impl Fn(&str) -> bool) -> Result<usize, Fault> {
         let state = &self.shared.owner.state;
         let found = self.labelled(STATE, state).await?;
-        let dead = found.into_iter().filter(|(_, run)| is_dead(run));
+        let is_of_dead = |labels: &Labels| labels.get(RUN).is_some_and(|run| is_dead(run));
+        let dead = found.into_iter().filter(|(_, labels)| is_of_dead(labels));
         let count = self.remove_each(dead.map(|(id, _)| id).collect()).await?;
         self.remove_volumes(STATE, state, is_dead).await?;
         Ok(count)
     }
 
-    /// Removes all containers of a run, whatever they do; tells how many. For the end of an interrupted run.
+    /// Removes all containers of a run, whatever they do; tells how many. For the end of an interrupted run. Those that hold a network end with this
+    /// process.
     ///
     /// # Errors
     /// As [`DockerSandbox::sweep`].
     pub async fn remove_all(&self, run: &str) -> Result<usize, Fault> {
         let found = self.labelled(RUN, run).await?;
-        let ids = found.into_iter().map(|(id, _)| id).collect();
+        let of_steps = found
+            .into_iter()
+            .filter(|(_, labels)| !holds_network(labels));
+        let ids = of_steps.map(|(id, _)| id).collect();
         let count = self.remove_each(ids).await?;
         self.remove_volumes(RUN, run, |_| true).await?;
         Ok(count)
@@ -64,8 +71,8 @@ impl DockerSandbox {
         Ok(())
     }
 
-    /// Ids and runs of the containers that carry a label.
-    async fn labelled(&self, label: &str, value: &str) -> Result<Vec<(String, String)>, Fault> {
+    /// Ids and labels of the containers that carry a label.
+    async fn labelled(&self, label: &str, value: &str) -> Result<Vec<(String, Labels)>, Fault> {
         let options = ListContainersOptions {
             all: true,
             filters: Some(filter(label, value)),
@@ -82,10 +89,9 @@ impl DockerSandbox {
             found = api.list_containers(Some(options.clone())).await;
         }
         let found = found.map_err(|error| fault("listing containers", &error))?;
-        let run = |labels: Option<HashMap<String, String>>| labels?.remove(RUN);
         Ok(found
             .into_iter()
-            .filter_map(|container| Some((container.id?, run(container.labels)?)))
+            .filter_map(|container| Some((container.id?, container.labels?)))
             .collect())
     }
 
@@ -104,6 +110,10 @@ impl DockerSandbox {
             .await?;
         Ok(count)
     }
+}
+
+fn holds_network(labels: &Labels) -> bool {
+    labels.get(ROLE).is_some_and(|role| role == HOLDER)
 }
 
 /// What engines take for "carries this label".

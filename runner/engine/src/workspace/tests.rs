@@ -1052,14 +1052,25 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    pub(crate) fn new() -> Self {
+    /// `None` where nothing can be shared.
+    pub(crate) fn new() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
-        Self {
+        let cache = directory.path().join("cache");
+        let place = Place {
+            cache: &cache,
+            workspaces: directory.path(),
+            engine: None,
+        };
+        if let Err(fault) = choose(Some(Method::Overlay), place) {
+            eprintln!("not tested here: {fault}");
+            return None;
+        }
+        Some(Self {
             cache: DiskCache::new(&directory.path().join("cache"), 0),
             checkouts: made(Some(Method::Overlay), directory.path()),
             directory,
             made: std::cell::Cell::new(0),
-        }
+        })
     }
 
     pub(crate) async fn make(&self, origin: &Origin) -> Workspace {

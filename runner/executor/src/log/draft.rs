@@ -78,14 +78,12 @@ impl Draft {
         parts.iter().for_each(|part| self.tail.push_str(part));
         // Twice the length, so that not every line moves the others.
         if self.tail.len() > 2 * TAIL {
-            let from = self.tail.len() - TAIL;
-            let after_break = self.tail.as_bytes()[from..]
-                .iter()
-                .position(|b| *b == b'\n');
-            let cut = match after_break {
-                Some(at) => from + at + 1,
-                None => self.tail.len(),
-            };
+            let from = self.tail.ceil_char_boundary(self.tail.len() - TAIL);
+            let after_break = self.tail[from..].find('\n').map(|at| from + at + 1);
+            // Of one line that is too long, its end is kept.
+            let cut = after_break
+                .filter(|&at| at < self.tail.len())
+                .unwrap_or(from);
             self.tail.drain(..cut);
             self.left_out += cut;
         }
@@ -150,10 +148,11 @@ mod tests {
         draft.event("{\"a\":1}");
         assert!(draft.entry.out.len() > before);
         draft.close(1);
-        let end: Vec<&str> = draft.entry.out.lines().rev().take(3).collect();
+        let end: Vec<&str> = draft.entry.out.lines().rev().take(4).collect();
         assert_eq!(end[0], "stdout: {\"a\":1}");
         assert_eq!(end[1], "stderr: boom");
-        assert!(end[2].starts_with('[') && end[2].ends_with("bytes of output are left out here]"));
+        assert!(end[2].ends_with('x') && end[2].len() <= TAIL);
+        assert!(end[3].starts_with('[') && end[3].ends_with("bytes of output are left out here]"));
     }
 
     #[test]
@@ -164,5 +163,19 @@ mod tests {
         draft.line(Stream::Stdout, "second", false);
         draft.close(0);
         assert_eq!(draft.entry.out, "stdout: first\nstdout: second\n");
+    }
+
+    #[test]
+    fn of_a_last_line_that_is_too_long_the_end_is_kept() {
+        let mut draft = Draft::new("step", None);
+        draft.line(Stream::Stdout, &"é".repeat(TAIL * 2), true);
+        draft.line(
+            Stream::Stdout,
+            &format!("{}the end", "é".repeat(TAIL * 2)),
+            true,
+        );
+        draft.close(0);
+        assert!(draft.entry.out.ends_with("éthe end\n"));
+        assert!(draft.entry.out.len() <= 2 * TAIL + 100);
     }
 }
