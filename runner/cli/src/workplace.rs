@@ -116,11 +116,7 @@ impl Workplace {
             engine: Arc::clone(&self.engines),
             git: self.tools.git.clone(),
             workspaces,
-            // An overlay is there as long as this process.
-            checkouts: match keep_workspaces {
-                true => Checkouts::own(),
-                false => self.checkouts.clone(),
-            },
+            checkouts: self.checkouts.clone(),
             logs: self.logs.clone(),
             cache: use_cache.then(|| StepCache::open(self.cache_dir.join("steps"))),
             plugins: self.plugins.clone(),

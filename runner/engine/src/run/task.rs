@@ -26,7 +26,7 @@ use super::{Base, Finished, Job, Outcome, Runner, lookup, prepare, render, step}
 use crate::fault::Fault;
 use crate::repository::Origin;
 use crate::sandbox::{Engine, Image};
-use crate::workspace::{Layout, Workspace};
+use crate::workspace::{Checkouts, Layout, Workspace};
 
 /// A task on its way: what must be put away however it ends.
 pub(super) struct Progress<'a, E: Engine> {
@@ -310,7 +310,11 @@ impl<E: Engine> Progress<'_, E> {
         // Kept at once, so that it is put away also if what follows fails.
         self.workspace = Some(match &self.job.base {
             Base::Commit(_) | Base::Later(_) => {
-                let checkouts = &runner.checkouts;
+                // What is shown is there only as long as this process.
+                let checkouts = match runner.settings.keep_workspaces {
+                    true => &Checkouts::own(),
+                    false => &runner.checkouts,
+                };
                 Workspace::make(&runner.git, home, &origin, layout, checkouts).await?
             }
             Base::InPlace(_) => Workspace::in_place(&runner.git, home, &origin).await?,

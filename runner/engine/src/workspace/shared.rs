@@ -364,8 +364,15 @@ mod tests {
         assert_eq!(sharing.trees().len(), 1);
         let _ours = workspace.remove().await.unwrap();
         drop(workspace);
-        sharing.cache.make_room().unwrap();
-        assert_eq!(sharing.trees(), [""; 0].map(PathBuf::from));
+        // Room may be being made in the background, too.
+        for _ in 0..500 {
+            sharing.cache.make_room().unwrap();
+            if sharing.trees().is_empty() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it stays although nobody needs it");
     }
 
     #[tokio::test]

@@ -172,7 +172,16 @@ impl Engine {
     /// Waits for the removals and makes sure that nothing is left.
     pub(crate) async fn close(self) {
         assert!(self.sandbox.finish(Duration::from_secs(60)).await);
-        assert_eq!(self.containers().await, Vec::<String>::new());
+        // Those that hold a network go by themselves, a moment later.
+        let mut containers = self.containers().await;
+        for _ in 0..100 {
+            if containers.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            containers = self.containers().await;
+        }
+        assert_eq!(containers, Vec::<String>::new());
         let left: Vec<_> = fs_err::read_dir(self._scratch.path()).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
