@@ -76,7 +76,8 @@ impl std::fmt::Debug for Held {
 }
 
 impl DiskCache {
-    /// A cache below `directory` that keeps about `limit` bytes, and no more than half of what its file system can hold. Nothing is made before it is needed.
+    /// A cache below `directory` that keeps about `limit` bytes, and no more than half of what its file system can hold; with the largest number it keeps
+    /// everything. Nothing is made before it is needed.
     pub fn new(directory: &Path, limit: u64) -> Self {
         Self {
             directory: directory.to_path_buf(),
@@ -92,6 +93,9 @@ impl DiskCache {
 
     /// Makes room in the background, unless that was done a moment ago.
     fn tidy_up(&self) {
+        if self.limit == u64::MAX {
+            return;
+        }
         {
             let mut tidied = self.tidied.lock().unwrap_or_else(PoisonError::into_inner);
             if tidied.is_some_and(|at| at.elapsed() < TIDY) {

@@ -15,6 +15,7 @@ use super::paths::SeenAt;
 use super::sandbox::{Owner, Role};
 use crate::fault::Fault;
 use crate::sandbox::{Files, Overlay, Preparation, User};
+use crate::workspace::overlay::PLAIN;
 
 /// Label with the id of the run a container belongs to.
 pub(super) const RUN: &str = "io.capstan.run";
@@ -159,11 +160,13 @@ fn volume(overlay: &Overlay, target: &str, owner: &Owner, seen_at: Option<&SeenA
         Some(seen_at) => seen_at.of(path).display().to_string(),
         None => path.display().to_string(),
     };
+    let plain = PLAIN.map(|(name, value)| format!(",{name}={value}"));
     let options = format!(
-        "lowerdir={},upperdir={},workdir={},userxattr,redirect_dir=nofollow,metacopy=off,index=off",
+        "lowerdir={},upperdir={},workdir={},userxattr{}",
         seen(&overlay.lower),
         seen(&overlay.upper),
-        seen(&overlay.work)
+        seen(&overlay.work),
+        plain.concat()
     );
     Mount {
         typ: Some(MountType::VOLUME),

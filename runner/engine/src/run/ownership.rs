@@ -6,14 +6,13 @@ use crate::sandbox::{Engine, Files, Image, User};
 use crate::workspace::{Tidied, Whom, Workspace};
 
 impl<E: Engine> Progress<'_, E> {
-    /// Before a step in a container of `image`: earlier steps may have left files that its user may not change. Root needs no leave, and where the runner
-    /// is not root it was done after each step, because git needs it.
+    /// Before a step in a container of `image`: earlier steps may have left files that its user may not change.
     pub(super) async fn before_step(&mut self, image: &Image) -> Result<(), Fault> {
         let step_is_root = self.runner.settings.user == User::Root || is_root(&image.user);
-        if step_is_root || !self.written {
+        if step_is_root || !self.written || self.open_by_engine(Whom::Everybody).await? {
             return Ok(());
         }
-        if !self.open_by_engine(Whom::Everybody).await? && runner_is_root() {
+        if settles_before(runner_is_root(), step_is_root, self.written) {
             self.settle().await?;
         }
         Ok(())
@@ -91,6 +90,12 @@ fn runner_is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether files are opened up before a step. A root step needs no leave, and without root rights it was done after
+/// each step, because git needs it.
+fn settles_before(runner_is_root: bool, step_is_root: bool, written: bool) -> bool {
+    runner_is_root && !step_is_root && written
+}
+
 fn unreadable(example: &str) -> Fault {
     Fault::workspace(format!(
         "files that a step wrote, such as {example}, cannot be read by the user that runs Capstan"
@@ -145,6 +150,22 @@ mod tests {
             (&foreign, None, false, give_up()),
         ] {
             assert_eq!(next(tidied, image, reclaimed), expected);
+        }
+    }
+
+    #[test]
+    fn files_are_opened_up_where_one_user_follows_another() {
+        for (runner_is_root, step_is_root, written, expected) in [
+            (true, false, true, true),
+            (true, false, false, false),
+            (true, true, true, false),
+            (false, false, true, false),
+        ] {
+            let settles = settles_before(runner_is_root, step_is_root, written);
+            assert_eq!(
+                settles, expected,
+                "{runner_is_root} {step_is_root} {written}"
+            );
         }
     }
 

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, FileTypeExt as _, Metadata, MetadataExt as _};
 use capstan_core::git_index::Index;
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+
+use super::tree::{at, open_child};
 
 /// The attribute of an opaque directory in an overlay that root has mounted, and in one for everybody (`userxattr`).
 const OPAQUE: [&str; 2] = ["trusted.overlay.opaque", "user.overlay.opaque"];
@@ -71,10 +72,8 @@ fn continues(path: &Path, upper: &Dir, base: &Index) -> io::Result<bool> {
     if !file.is_empty() || inside.is_empty() {
         return Ok(false);
     }
-    // Not one that is only good for its path, as cap-std makes: attributes are read through it. All directories on the way were seen to be some.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let handle = rustix::fs::openat(upper, path, flags, Mode::empty());
-    let handle = handle.map_err(|error| at(path, &error.into()))?;
+    // Attributes cannot be read through what cap-std opens. All directories on the way were seen to be some.
+    let handle = open_child(upper, path.as_os_str()).map_err(|error| at(path, &error))?;
     for name in OPAQUE {
         let mut value = [0; 8];
         match rustix::fs::fgetxattr(&handle, name, &mut value) {
@@ -88,10 +87,6 @@ fn continues(path: &Path, upper: &Dir, base: &Index) -> io::Result<bool> {
 
 fn is_whiteout(metadata: &Metadata) -> bool {
     metadata.file_type().is_char_device() && metadata.rdev() == 0
-}
-
-fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// At most about `most` paths that cover all of `paths`: as deep as that allows, in the limit the root. A path that is a directory stands for all below

@@ -231,14 +231,15 @@ impl Selection {
                 write_trees(&git_dir.join("objects"), selected, tree.id_length())?
             };
         }
+        // Git refuses to look for what is neither a file nor in the index.
         let is_there = |path: &[u8]| {
-            let at_least = entries.range(path..).next();
+            let inside = [path, b"/"].concat();
+            let mut at_least = entries.range(inside.as_slice()..);
             touched.get(path) != Some(&Touch::Gone)
-                || at_least.is_some_and(|(found, _)| is_below(found, path))
-                || entries
-                    .range([path, b"/"].concat().as_slice()..)
+                || entries.contains_key(path)
+                || at_least
                     .next()
-                    .is_some_and(|(found, _)| is_below(found, path))
+                    .is_some_and(|(found, _)| found.starts_with(&inside))
         };
         if let Some(view) = view {
             let _ours = tree::clear(view)?;
@@ -319,11 +320,6 @@ fn covers(cover: &[Vec<u8>], path: &[u8]) -> bool {
         found.is_ok()
     };
     has(b"") || has(path) || above(path).any(has)
-}
-
-fn is_below(path: &[u8], directory: &[u8]) -> bool {
-    let rest = path.strip_prefix(directory);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ const KIND: &[u8] = b" - overlay capstan ";
 
 /// Options that make directories show what has become of them: no renamed directory that names its origin, no file whose
 /// content is elsewhere.
-const PLAIN: [(&str, &str); 3] = [
+pub(crate) const PLAIN: [(&str, &str); 3] = [
     ("redirect_dir", "nofollow"),
     ("metacopy", "off"),
     ("index", "off"),

@@ -14,6 +14,7 @@ use capstan_core::git_index::Entry;
 use rustix::io::Errno;
 
 use super::layer::Touch;
+use super::tree::{at, is_too_long};
 
 /// Directories of the layers, and the empty one to fill.
 pub(super) struct View<'a> {
@@ -123,14 +124,6 @@ fn cannot_link(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
 }
 
-fn is_too_long(error: &io::Error) -> bool {
-    Errno::from_io_error(error) == Some(Errno::NAMETOOLONG)
-}
-
 fn as_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
-}
-
-fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
