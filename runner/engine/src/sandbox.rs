@@ -164,6 +164,28 @@ pub struct Preparation {
     pub platform: Option<String>,
 }
 
+impl Preparation {
+    /// With nothing but what every container has: the image's own user, the engine's network, no limits.
+    pub fn bare(purpose: String, image: Image, workspace: Files) -> Self {
+        Self {
+            purpose,
+            image,
+            user: User::Image,
+            workspace,
+            place: WORK.to_owned(),
+            directory: String::new(),
+            env: BTreeMap::new(),
+            files: Vec::new(),
+            mounts: Vec::new(),
+            limits: Limits::default(),
+            network: None,
+            shared: None,
+            hosts: Vec::new(),
+            platform: None,
+        }
+    }
+}
+
 /// What is handed through the gate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inputs {

@@ -3,7 +3,6 @@
 //! Setting up a network, and taking it down, is two thirds of what a container costs. A container that only waits holds one for
 //! others, which join it in no time. What they would share besides, the files by which names are resolved, each gets for itself.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,9 +11,7 @@ use tracing::Instrument as _;
 
 use super::sandbox::{DockerSandbox, Made, Role};
 use crate::fault::Fault;
-use crate::sandbox::{
-    Files, Limits, NetworkFiles, NetworkOrder, Preparation, SharedNetwork, User, WORK,
-};
+use crate::sandbox::{Files, NetworkFiles, NetworkOrder, Preparation, SharedNetwork};
 
 /// What a holder writes in front of each file.
 pub(super) const MARK: char = '\u{1d}';
@@ -74,21 +71,12 @@ fn idle(order: NetworkOrder) -> Preparation {
         hosts,
         platform,
     } = order;
+    // It never opens, so it has no workspace either.
+    let nothing = Files::Directory(PathBuf::new());
     Preparation {
-        purpose: "network".to_owned(),
-        image,
-        user: User::Image,
-        workspace: Files::Directory(PathBuf::new()),
-        place: WORK.to_owned(),
-        directory: String::new(),
-        env: BTreeMap::new(),
-        files: Vec::new(),
-        mounts: Vec::new(),
-        limits: Limits::default(),
-        network: None,
-        shared: None,
         hosts,
         platform,
+        ..Preparation::bare("network".to_owned(), image, nothing)
     }
 }
 
@@ -103,6 +91,8 @@ fn files(said: &str) -> NetworkFiles {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]

@@ -6,9 +6,7 @@ use tokio::sync::mpsc;
 
 use super::sandbox::DockerSandbox;
 use crate::fault::Fault;
-use crate::sandbox::{
-    Chunk, Files, Gated, Image, Inputs, Limits, Preparation, Sandbox, User, WORK,
-};
+use crate::sandbox::{Chunk, Files, Gated, Image, Inputs, Preparation, Sandbox, User, WORK};
 
 /// Most of an error's text that is kept.
 const TEXT: usize = 4096;
@@ -57,22 +55,12 @@ impl DockerSandbox {
         files: &Files,
         script: String,
     ) -> Result<(), Fault> {
+        let purpose = "giving files back".to_owned();
         let mut container = self
             .prepare(Preparation {
-                purpose: "giving files back".to_owned(),
-                image: image.clone(),
                 user: User::Root,
-                workspace: files.clone(),
-                place: WORK.to_owned(),
-                directory: String::new(),
-                env: std::collections::BTreeMap::new(),
-                files: Vec::new(),
-                mounts: Vec::new(),
-                limits: Limits::default(),
                 network: Some("none".to_owned()),
-                shared: None,
-                hosts: Vec::new(),
-                platform: None,
+                ..Preparation::bare(purpose, image.clone(), files.clone())
             })
             .await?;
         let (sender, mut receiver) = mpsc::channel::<Chunk>(16);
