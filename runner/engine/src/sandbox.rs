@@ -162,6 +162,8 @@ pub struct Preparation {
     pub hosts: Vec<String>,
     /// Platform (`linux/arm64`) the user insists on; `None` for the engine's own.
     pub platform: Option<String>,
+    /// Whether its task waits for it, or for no other before it: it is started ahead of those that are due later.
+    pub is_next: bool,
 }
 
 impl Preparation {
@@ -182,6 +184,7 @@ impl Preparation {
             shared: None,
             hosts: Vec::new(),
             platform: None,
+            is_next: false,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::query_parameters::{AttachContainerOptions, CreateContainerOptions};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tracing::Instrument as _;
 
 use super::connect::Docker;
@@ -245,6 +245,12 @@ impl Shared {
         .hint("use an image that has /bin/sh or /bin/bash; `scratch` and `distroless` images have none"))
     }
 
+    /// Waits until a container may be started.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        let turn = self.turns.acquire().await;
+        turn.map_err(|_| Fault::environment("starting containers has been shut down"))
+    }
+
     async fn attempt(
         &self,
         preparation: &Preparation,
@@ -312,8 +318,6 @@ impl Shared {
             tracing::debug!(container = %remains.id, "the engine warns: {warning}");
         }
 
-        role.tell_created(&remains.id);
-
         let options = AttachContainerOptions {
             stream: true,
             stdin: true,
@@ -328,11 +332,19 @@ impl Shared {
             None => Attempt::Failed(lost(&starting, &explain(error))),
         };
         let slow = |_| lost(&starting, "no answer in time");
+        // Who holds a network has its turn before others wait for it, with a turn of theirs or without.
+        let comes_first = preparation.is_next || preparation.shared.is_none();
+        let early = match comes_first {
+            true => Some(self.turn().await?),
+            false => None,
+        };
+        role.tell_created(&remains.id);
         if let Some(shared) = &preparation.shared {
             join(shared, Arc::clone(&control)).await?;
         }
-        let Ok(_turn) = self.turns.acquire().await else {
-            return Err(Fault::environment("starting containers has been shut down").into());
+        let _turn = match early {
+            Some(turn) => turn,
+            None => self.turn().await?,
         };
         // Podman starts the process when somebody attaches, so either request may fail for the same reasons.
         let attach = api.attach_container(&remains.id, Some(options));

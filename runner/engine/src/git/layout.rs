@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::ObjectFormat;
+
 /// Makes an empty git directory that borrows objects from elsewhere. The directory exists and is empty.
 ///
 /// `settings` are keys and values; the section of a key is written as it stands in brackets: `remote "origin".url`.
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub fn layout(
     directory: &Path,
     objects: &[PathBuf],
-    object_format: &str,
+    object_format: ObjectFormat,
     settings: &[(&str, String)],
 ) -> io::Result<()> {
     for path in [
@@ -27,11 +29,12 @@ pub fn layout(
     }
     fs_err::write(directory.join("HEAD"), "ref: refs/heads/main\n")?;
     let mut text = String::from("[core]\n\tfilemode = true\n\tbare = false\n");
-    if object_format == "sha256" {
-        text.push_str("\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n");
-    } else {
-        text.push_str("\trepositoryformatversion = 0\n");
-    }
+    text.push_str(match object_format {
+        ObjectFormat::Sha1 => "\trepositoryformatversion = 0\n",
+        ObjectFormat::Sha256 => {
+            "\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n"
+        }
+    });
     let settings: Vec<_> = settings
         .iter()
         .map(|(key, value)| (*key, &**value))

@@ -16,6 +16,7 @@ mod error;
 pub(crate) mod fixture;
 mod invocation;
 mod layout;
+mod object_format;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -25,6 +26,7 @@ pub use error::GitError;
 pub use invocation::{Finished, Invocation};
 pub(crate) use layout::quote;
 pub use layout::{alternates, layout};
+pub use object_format::ObjectFormat;
 
 use environment::{HARDENING, SERVING, isolated_variables, user_variables};
 

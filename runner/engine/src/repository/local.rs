@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::{Origin, name, resolve};
 use crate::disk_cache::Held;
 use crate::fault::Fault;
-use crate::git::{Git, GitError};
+use crate::git::{Git, GitError, ObjectFormat};
 
 /// Files of git that hold a path or a few lines; nothing longer is read.
 const SMALL: u64 = 1024 * 1024;
@@ -126,18 +126,19 @@ pub(super) async fn open(
     let context = |error: GitError| {
         error.into_fault(&format!("reading repository {}", repository.top.display()))
     };
-    let url = settings(git, git_dir)
-        .await
-        .map_err(context)?
-        .into_iter()
-        .find_map(|(key, value)| (key == "remote.origin.url").then_some(value));
-    let parsed = url
-        .as_deref()
-        .and_then(|url| match super::Source::parse(url, Path::new("/")) {
-            Ok(super::Source::Remote { url, .. }) => Some(url),
-            _ => None,
-        });
-    let name = url.as_deref().and_then(name::of_remote).unwrap_or_else(|| {
+    // Each is a run of git, and they have nothing to wait for.
+    let head = async { resolve(git, git_dir, "HEAD").await };
+    let (settings, current, head) =
+        tokio::try_join!(settings(git, git_dir), current_branch(git, git_dir), head)
+            .map_err(context)?;
+    let url = settings
+        .iter()
+        .find_map(|(key, value)| (key == "remote.origin.url").then_some(value.as_str()));
+    let parsed = url.and_then(|url| match super::Source::parse(url, Path::new("/")) {
+        Ok(super::Source::Remote { url, .. }) => Some(url),
+        _ => None,
+    });
+    let name = url.and_then(name::of_remote).unwrap_or_else(|| {
         let directory = repository.top.file_name().unwrap_or_default();
         let directory = directory.to_string_lossy();
         directory
@@ -146,27 +147,25 @@ pub(super) async fn open(
             .to_owned()
     });
 
-    let (branch, rev) = match branch {
-        Some(wanted) => named(git, git_dir, wanted, &name).await?,
-        None => {
-            let branch = current_branch(git, git_dir).await.map_err(context)?;
-            let rev = resolve(git, git_dir, "HEAD").await.map_err(context)?;
-            let rev = rev.ok_or_else(|| {
+    let (branch, rev) = match (branch, &head) {
+        (Some(wanted), _) => named(git, git_dir, wanted, &name).await?,
+        (None, Some(rev)) => (current, rev.clone()),
+        (None, None) => {
+            return Err(
                 Fault::workspace(format!("repository {name} has no commit yet"))
-                    .hint("commit something there first")
-            })?;
-            (branch, rev)
+                    .hint("commit something there first"),
+            );
         }
     };
-    let object_format = object_format(git, git_dir).await.map_err(context)?;
-    let dirty = is_dirty(git, repository).await.map_err(context)?;
+    let dirty = differs(git, repository, head.as_deref(), settings)
+        .await
+        .map_err(context)?;
     Ok(Origin {
         name,
         branch,
         rev,
         git_dir: git_dir.clone(),
         objects: object_directories(&repository.common_dir.join("objects")),
-        object_format,
         shallow: small_file(&repository.common_dir.join("shallow")).filter(|s| !s.is_empty()),
         url: parsed.map(|url| url.to_string()),
         tags: Vec::new(),
@@ -221,15 +220,6 @@ async fn current_branch(git: &Git, git_dir: &Path) -> Result<String, GitError> {
     })
 }
 
-/// `sha1` or `sha256`.
-pub(super) async fn object_format(git: &Git, git_dir: &Path) -> Result<String, GitError> {
-    git.isolated("rev-parse")
-        .git_dir(git_dir)
-        .arg("--show-object-format")
-        .text()
-        .await
-}
-
 /// The repository's own configuration, read as data: keys in lower case and their values, in order.
 async fn settings(git: &Git, git_dir: &Path) -> Result<Vec<(String, String)>, GitError> {
     let (finished, output) = git
@@ -280,18 +270,29 @@ pub(super) fn object_directories(first: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether tracked files differ from `HEAD`.
+pub(crate) async fn is_dirty(git: &Git, repository: &LocalRepository) -> Result<bool, GitError> {
+    let git_dir = &repository.git_dir;
+    let (head, settings) = tokio::try_join!(resolve(git, git_dir, "HEAD"), settings(git, git_dir))?;
+    differs(git, repository, head.as_deref(), settings).await
+}
+
+/// Whether tracked files differ from the commit `head`; `settings` are the repository's own.
 ///
 /// Asking in the repository itself would run the filters of its configuration, so the question is asked in a
 /// scratch git directory of ours, over the same working tree and a copy of its index.
-pub(crate) async fn is_dirty(git: &Git, repository: &LocalRepository) -> Result<bool, GitError> {
+async fn differs(
+    git: &Git,
+    repository: &LocalRepository,
+    head: Option<&str>,
+    mut settings: Vec<(String, String)>,
+) -> Result<bool, GitError> {
     let index = repository.git_dir.join("index");
     if repository.bare || !index.is_file() {
         return Ok(false);
     }
-    let Some(head) = resolve(git, &repository.git_dir, "HEAD").await? else {
+    let Some(head) = head else {
         return Ok(true);
     };
-    let object_format = object_format(git, &repository.git_dir).await?;
     // How files are stored counts; what would be run does not.
     const STORAGE: [&str; 5] = [
         "core.filemode",
@@ -300,37 +301,31 @@ pub(crate) async fn is_dirty(git: &Git, repository: &LocalRepository) -> Result<
         "core.symlinks",
         "core.ignorecase",
     ];
-    let mut settings = settings(git, &repository.git_dir).await?;
     settings.retain(|(key, _)| STORAGE.contains(&key.as_str()));
     let settings: Vec<(&str, String)> = settings
         .iter()
         .map(|(key, value)| (key.as_str(), value.clone()))
         .collect();
     let objects = object_directories(&repository.common_dir.join("objects"));
-    let scratch =
-        scratch(&index, &objects, &object_format, &settings).map_err(|source| GitError::Io {
-            command: "diff-index",
-            source,
-        })?;
-    // The times of an index entry may be out of date without the file being different.
-    git.isolated("update-index")
-        .git_dir(scratch.path())
-        .env("GIT_WORK_TREE", &repository.top)
-        .args(["-q", "--ignore-submodules", "--refresh"])
-        .attempt(64 * 1024 * 1024)
-        .await?;
+    let format = ObjectFormat::of(head);
+    let scratch = scratch(&index, &objects, format, &settings).map_err(|source| GitError::Io {
+        command: "diff",
+        source,
+    })?;
+    // It looks into files whose times are others than in the index: they may not be different.
     let (finished, _) = git
-        .isolated("diff-index")
+        .isolated("diff")
         .git_dir(scratch.path())
         .env("GIT_WORK_TREE", &repository.top)
-        .args(["--quiet", "--ignore-submodules=all", &head, "--"])
+        .args(["--quiet", "--no-ext-diff", "--no-textconv"])
+        .args(["--ignore-submodules=all", head, "--"])
         .attempt(4096)
         .await?;
     match finished.code {
         Some(0) => Ok(false),
         Some(1) => Ok(true),
         code => Err(GitError::Failed {
-            command: "diff-index",
+            command: "diff",
             code,
             stderr: finished.stderr,
         }),
@@ -340,7 +335,7 @@ pub(crate) async fn is_dirty(git: &Git, repository: &LocalRepository) -> Result<
 fn scratch(
     index: &Path,
     objects: &[PathBuf],
-    object_format: &str,
+    object_format: ObjectFormat,
     settings: &[(&str, String)],
 ) -> std::io::Result<tempfile::TempDir> {
     let scratch = tempfile::tempdir()?;

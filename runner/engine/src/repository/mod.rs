@@ -17,7 +17,7 @@ pub use source::{RemoteUrl, Source, SourceError};
 
 use crate::disk_cache::Held;
 use crate::fault::Fault;
-use crate::git::{Git, GitError};
+use crate::git::{Git, GitError, ObjectFormat};
 
 /// A commit, and where its objects are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,6 @@ pub struct Origin {
     pub git_dir: PathBuf,
     /// The object directories: the repository's own first, then those it borrows from.
     pub objects: Vec<PathBuf>,
-    /// `sha1` or `sha256`.
-    pub object_format: String,
     /// Content of git's `shallow` file when history is cut off.
     pub shallow: Option<Vec<u8>>,
     /// URL of the remote without credentials, for scripts that ask git for it.
@@ -46,6 +44,13 @@ pub struct Origin {
     pub local: Option<LocalRepository>,
     /// Keeps the repository in the cache, if it is from there.
     pub held: Held,
+}
+
+impl Origin {
+    /// How its objects are named.
+    pub fn object_format(&self) -> ObjectFormat {
+        ObjectFormat::of(&self.rev)
+    }
 }
 
 /// Opens a source at the branch, tag or commit of the source itself, else at `branch`, else at its default branch.

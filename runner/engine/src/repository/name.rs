@@ -130,7 +130,6 @@ mod tests {
             rev: String::new(),
             git_dir: top.clone(),
             objects: Vec::new(),
-            object_format: "sha1".to_owned(),
             shallow: None,
             local: url.is_none().then(|| super::super::LocalRepository {
                 git_dir: top.clone(),

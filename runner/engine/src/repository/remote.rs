@@ -11,7 +11,7 @@ use super::source::RemoteUrl;
 use super::{Origin, is_object_id, local, name, no_such_branch, resolve};
 use crate::disk_cache::{DiskCache, Held, Shelf};
 use crate::fault::Fault;
-use crate::git::{Git, GitError, Invocation, layout};
+use crate::git::{Git, GitError, Invocation, ObjectFormat, layout};
 use crate::state::Lock;
 use crate::workspace::tree;
 
@@ -115,8 +115,6 @@ impl RemoteCache {
         };
         self.weigh(url);
         drop(lock);
-        let read = |error: GitError| error.into_fault(&format!("reading the cached copy of {url}"));
-        let object_format = local::object_format(git, &git_dir).await.map_err(read)?;
         Ok(Origin {
             name,
             branch,
@@ -124,7 +122,6 @@ impl RemoteCache {
             objects: local::object_directories(&git_dir.join("objects")),
             shallow: fs_err::read(git_dir.join("shallow")).ok(),
             git_dir,
-            object_format,
             url: Some(url.to_string()),
             tags: Vec::new(),
             dirty: false,
@@ -220,8 +217,6 @@ impl RemoteCache {
             objects: local::object_directories(&git_dir.join("objects")),
             shallow: fs_err::read(git_dir.join("shallow")).ok(),
             git_dir,
-            // Repositories in the cache are laid out with no other.
-            object_format: "sha1".to_owned(),
             url: None,
             tags,
             dirty: false,
@@ -258,7 +253,7 @@ impl RemoteCache {
         let git_dir = self.shelf.path(&key);
         if !git_dir.join("HEAD").is_file() {
             let making = self.shelf.begin().map_err(failed)?;
-            layout(making.path(), &[], "sha1", &[]).map_err(failed)?;
+            layout(making.path(), &[], ObjectFormat::Sha1, &[]).map_err(failed)?;
             self.shelf.put(&key, making).map_err(failed)?;
         }
         Ok((lock, git_dir))

@@ -1,5 +1,6 @@
 use super::*;
 use crate::disk_cache::DiskCache;
+use crate::git::ObjectFormat;
 use crate::git::fixture::{Fixture, git_in};
 use crate::git::tests::git;
 
@@ -54,7 +55,7 @@ async fn a_local_repository_is_found_from_any_directory_in_it() {
     assert_eq!(origin.name, "widgets");
     assert_eq!(origin.branch, "main");
     assert_eq!(origin.rev, fixture.rev("HEAD"));
-    assert_eq!(origin.object_format, "sha1");
+    assert_eq!(origin.object_format(), ObjectFormat::Sha1);
     assert_eq!(origin.shallow, None);
     assert!(!origin.dirty);
     assert_eq!(origin.local.as_ref().unwrap().top, fixture.path);

@@ -93,6 +93,7 @@ impl Order {
                 shared: None,
                 hosts,
                 platform,
+                is_next: false,
             }),
         }
     }
@@ -200,6 +201,7 @@ impl<E: Engine> Containers<E> {
             env,
             preparation,
         } = order;
+        let is_next = self.waiting.range(..step).next().is_none();
         let unwanted = CancellationToken::new();
         let making = {
             let (engine, unwanted) = (Arc::clone(&self.engine), unwanted.clone());
@@ -212,7 +214,10 @@ impl<E: Engine> Containers<E> {
                     image = engine.image(&name, platform.as_deref()) => image,
                 };
                 let image = image.map_err(NotMade::Image)?;
-                let wanted = preparation(image.clone(), env);
+                let wanted = Preparation {
+                    is_next,
+                    ..preparation(image.clone(), env)
+                };
                 let (container, took) = make(&*engine, &network, wanted)
                     .await
                     .map_err(NotMade::Container)?;

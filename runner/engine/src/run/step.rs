@@ -187,8 +187,7 @@ async fn execute<E: Engine>(
     containers.ahead.ran(begun.elapsed(), containers.making);
     let current = progress.containers.current.as_ref();
     let has_left_all = current.is_some_and(Gated::has_left_all);
-    progress.containers.discard_current();
-    let (stdout, stderr) = ran?;
+    let (stdout, stderr) = ran.inspect_err(|_| progress.containers.discard_current())?;
 
     let diff = match progress.workspace().map_err(fault)?.known_diff() {
         Some(diff) if has_left_all => diff.to_vec(),
@@ -202,6 +201,8 @@ async fn execute<E: Engine>(
             looked.map_err(fault)?
         }
     };
+    // What it ran is over. Removing it keeps the machine busy, which nobody waits for.
+    progress.containers.discard_current();
     let processed = progress.hooks.process_diff(index, &diff).await?;
     let changed_files = changed_files(processed.as_ref().unwrap_or(&diff)).map_err(fault)?;
     Ok(Remains {

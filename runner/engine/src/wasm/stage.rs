@@ -227,7 +227,7 @@ fn outermost(directories: &BTreeSet<String>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::sandbox::Files;
-    use crate::sandbox::{Image, Limits, User};
+    use crate::sandbox::Image;
 
     struct Bench {
         directory: TempDir,
@@ -244,26 +244,15 @@ mod tests {
             }
             fs_err::write(root.join("host/file"), "from the host").unwrap();
             Self {
-                preparation: Preparation {
-                    purpose: "test step 1".to_owned(),
-                    image: Image {
+                preparation: Preparation::bare(
+                    "test step 1".to_owned(),
+                    Image {
                         name: "wasm://./fix.wasm".to_owned(),
                         id: "sha256:1".to_owned(),
                         user: String::new(),
                     },
-                    user: User::Image,
-                    workspace: Files::Directory(root.join("work")),
-                    place: WORK.to_owned(),
-                    directory: String::new(),
-                    env: BTreeMap::new(),
-                    files: Vec::new(),
-                    mounts: Vec::new(),
-                    limits: Limits::default(),
-                    network: None,
-                    shared: None,
-                    hosts: Vec::new(),
-                    platform: None,
-                },
+                    Files::Directory(root.join("work")),
+                ),
                 directory,
                 files: BTreeMap::new(),
             }

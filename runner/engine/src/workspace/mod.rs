@@ -621,7 +621,7 @@ fn make_home(home: &Path, origin: &Origin) -> io::Result<()> {
     crate::git::layout(
         &home.join("git"),
         &origin.objects,
-        &origin.object_format,
+        origin.object_format(),
         &settings(),
     )?;
     stand_in(&home.join("exec"))

@@ -103,11 +103,7 @@ impl Trees {
         let failed = |error: io::Error| Fault::disk("looking for a commit in the cache", &error);
         let held = self.shelf.hold(key).map_err(failed)?;
         let directory = self.shelf.path(key);
-        let id_length = if origin.object_format == "sha256" {
-            32
-        } else {
-            20
-        };
+        let id_length = origin.object_format().id_length();
         let opened = |base: String| Opened {
             directory: directory.clone(),
             is_commit: base == origin.rev,
@@ -217,7 +213,7 @@ fn key(origin: &Origin, layout: Layout<'_>) -> String {
     };
     add(FORM.as_bytes());
     add(place.as_os_str().as_bytes());
-    add(origin.object_format.as_bytes());
+    add(origin.object_format().name().as_bytes());
     add(origin.rev.as_bytes());
     add(&[layout.visible_git.into()]);
     add(layout.only.as_bytes());

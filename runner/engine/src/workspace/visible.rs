@@ -136,7 +136,7 @@ fn write_files(directory: &Path, origin: &Origin, objects: &[PathBuf]) -> io::Re
     if let Some(url) = &origin.url {
         settings.push(("remote \"origin\".url", url.clone()));
     }
-    crate::git::layout(directory, objects, &origin.object_format, &settings)?;
+    crate::git::layout(directory, objects, origin.object_format(), &settings)?;
     // A packed ref is a line, not a path that a name could lead astray.
     let mut refs = String::new();
     let head = if origin.branch.is_empty() {

@@ -12,7 +12,7 @@ use capstan_engine::docker::{
 };
 use capstan_engine::fault::Fault;
 use capstan_engine::sandbox::{
-    Chunk, Exit, Files, Gated, Image, Inputs, Limits, Preparation, Sandbox, Stream, User, WORK,
+    Chunk, Exit, Files, Gated, Image, Inputs, Preparation, Sandbox, Stream,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -97,21 +97,14 @@ impl Engine {
 
     /// A step of the image, nothing special.
     pub(crate) async fn step(&self, image: &str) -> Preparation {
+        let files = Files::Directory(self.workspace.path().to_owned());
         Preparation {
-            purpose: "acme/repo step 1".to_owned(),
-            image: self.image(image).await,
-            user: User::Image,
-            workspace: Files::Directory(self.workspace.path().to_owned()),
-            place: WORK.to_owned(),
-            directory: String::new(),
-            env: BTreeMap::new(),
-            files: Vec::new(),
-            mounts: Vec::new(),
-            limits: Limits::default(),
             network: Some("none".to_owned()),
-            shared: None,
-            hosts: Vec::new(),
-            platform: None,
+            ..Preparation::bare(
+                "acme/repo step 1".to_owned(),
+                self.image(image).await,
+                files,
+            )
         }
     }
 
