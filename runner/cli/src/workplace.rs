@@ -60,7 +60,6 @@ impl Workplace {
         cancel: &CancellationToken,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Self, Failed> {
-        let tools = Tools::open(config, environment).await?;
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
         let equipped = Equipment::of(
@@ -72,13 +71,15 @@ impl Workplace {
             &state,
             &reporter,
         );
+        let (tools, equipped) = tokio::join!(Tools::open(config, environment), equipped);
         // A run that did not begin leaves nothing behind.
+        let tools = tools.inspect_err(|_| remove(&run))?;
         let Equipment {
             plugins,
             engines,
             processors,
             sight,
-        } = equipped.await.inspect_err(|_| remove(&run))?;
+        } = equipped.inspect_err(|_| remove(&run))?;
         let chosen = checkouts(config, &tools.cache, run.directory(), sight);
         let checkouts = Checkouts::new(&chosen.inspect_err(|_| remove(&run))?, &tools.cache);
         sweep(&state);

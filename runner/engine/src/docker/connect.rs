@@ -146,8 +146,8 @@ impl Docker {
         }
         .map_err(|error| explain(&error))?
         .with_request_modifier(url_safe_credentials);
-        match tokio::time::timeout(PING, api.negotiate_version()).await {
-            Ok(Ok(api)) => Ok(Self {
+        match tokio::time::timeout(PING, api.ping()).await {
+            Ok(Ok(_)) => Ok(Self {
                 api,
                 address: address.to_owned(),
                 seen_at: None,

@@ -16,7 +16,7 @@ pub struct EngineInfo {
     pub podman: bool,
     /// Version of the engine.
     pub version: String,
-    /// API version in use between it and us.
+    /// The newest version of its API, which is the one in use: requests name none.
     pub api_version: String,
     /// Operating system as images name it: `linux`.
     pub os: String,
@@ -110,7 +110,7 @@ impl Docker {
         Ok(EngineInfo {
             podman,
             version: version.version.unwrap_or_default(),
-            api_version: self.api.client_version().to_string(),
+            api_version: version.api_version.unwrap_or_default(),
             os: version.os.unwrap_or_else(|| "linux".to_owned()),
             architecture: version.arch.unwrap_or_default(),
             cpus: usize::try_from(number(info.ncpu)).unwrap_or(1).max(1),

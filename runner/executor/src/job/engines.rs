@@ -119,9 +119,8 @@ impl Containers {
         };
         let (owner, scratch) = (self.owner.clone(), self.scratch.clone());
         let sandbox = DockerSandbox::new(docker.clone(), info.clone(), owner, scratch);
-        if let Err(fault) = sandbox.sweep(|run| self.state.is_dead(run)).await {
-            tracing::warn!(%fault, "containers of earlier processes could not be removed");
-        }
+        let state = self.state.clone();
+        sandbox.sweep_meanwhile(move |run| state.is_dead(run));
         Ok((docker, info, sandbox))
     }
 }
