@@ -571,7 +571,7 @@ fn repositories_that_cannot_be_used() {
     --- exit 2
     ");
     assert_eq!(world.files("out"), [""; 0]);
-    assert_eq!(engine.containers(&world), [""; 0]);
+    engine.assert_no_containers(&world);
 }
 
 fn widgets_without_commit(world: &World) {

@@ -128,7 +128,7 @@ fn events_in_order() {
         left.iter().all(|file| file.starts_with("logs/")),
         "{left:?}"
     );
-    assert_eq!(Engine::require().containers(&world), [""; 0]);
+    Engine::require().assert_no_containers(&world);
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn the_time_limit_covers_all_steps() {
             .contains("Timeout reached. Execution took longer than <time>."),
         "{output}"
     );
-    assert_eq!(Engine::require().containers(&world), [""; 0]);
+    Engine::require().assert_no_containers(&world);
 }
 
 #[test]

@@ -52,5 +52,5 @@ fn one_step_gives_a_diff_and_a_changeset_spec() {
 
     // The repository itself is as it was, and nothing is left in the engine.
     assert_eq!(widgets.git(["status", "--porcelain"]), "");
-    assert_eq!(engine.containers(&world), [""; 0]);
+    engine.assert_no_containers(&world);
 }

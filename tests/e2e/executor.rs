@@ -283,7 +283,7 @@ fn a_native_job_from_clone_to_result() {
         );
         assert!(!said.contains(secret), "{secret}");
     }
-    assert_eq!(engine.containers(&world), [""; 0]);
+    engine.assert_no_containers(&world);
 }
 
 #[test]

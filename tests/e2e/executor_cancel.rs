@@ -12,7 +12,7 @@ fn cancelled(at: &Station, id: i64, what: &str, is_there: impl Fn(&Sourcegraph) 
     at.server.cancel(id);
     assert_eq!(at.server.wait_for(id), JobState::Canceled);
     // Whatever was at work is gone, not only at the end of the executor.
-    assert_eq!(at.engine.containers(&at.world), [""; 0]);
+    at.engine.assert_no_containers(&at.world);
     let is_git = |line: &String| {
         let program = line.split(' ').next().unwrap_or_default();
         program

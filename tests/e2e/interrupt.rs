@@ -39,7 +39,7 @@ fn a_signal_ends_the_run_in_order() {
         running.signal(signal);
         let output = running.wait();
         output.assert_code(130);
-        assert_eq!(engine.containers(&world), [""; 0]);
+        engine.assert_no_containers(&world);
         assert_eq!((run_directories(&world), leftovers(&world).len()), (0, 0));
         // What was finished is written and kept.
         let changesets = world.changesets("out");
@@ -107,7 +107,7 @@ fn swept_by_the_next(world: &World, engine: Engine) {
         .arg("done")
         .run()
         .assert_code(0);
-    assert_eq!(engine.containers(world), [""; 0]);
+    engine.assert_no_containers(world);
     assert_eq!(leftovers(world), [""; 0]);
     assert_eq!(run_directories(world), 0);
 }
@@ -141,7 +141,7 @@ fn a_run_leaves_another_that_is_alive_alone() {
     assert!(running.is_running());
     running.signal(Signal::INT);
     running.wait().assert_code(130);
-    assert_eq!(engine.containers(&world), [""; 0]);
+    engine.assert_no_containers(&world);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_container_that_was_never_opened_ends_by_itself() {
         .arg("slow")
         .run()
         .assert_code(0);
-    assert_eq!(engine.containers(&world), [""; 0]);
+    engine.assert_no_containers(&world);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn run(world: &World, spec: &str, repositories: &[&str]) -> Output {
         .env("FORWARDED", "from outside")
         .env("TEMPLATED", "in ${{ repository.name }}")
         .run();
-    assert_eq!(Engine::require().containers(world), [""; 0]);
+    Engine::require().assert_no_containers(world);
     output
 }
 

@@ -88,6 +88,22 @@ impl Engine {
         ids(of_steps)
     }
 
+    /// Waits a moment, as the engine removes the last of them while capstan ends.
+    ///
+    /// # Panics
+    /// When some of [`Engine::containers`] are left.
+    pub fn assert_no_containers(&self, world: &World) {
+        let mut left = self.containers(world);
+        for _ in 0..100 {
+            if left.is_empty() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            left = self.containers(world);
+        }
+        panic!("containers are left: {left:?}");
+    }
+
     /// What the engine says of the containers that capstan made for a world, one line for each.
     fn all_containers(&self, world: &World) -> Vec<String> {
         let ids = self.docker(&[

@@ -44,8 +44,9 @@ impl Connect for Containers {
         let images = Images::new(docker.clone(), &info, credentials, progress);
         let (owner, scratch) = (self.owner.clone(), self.scratch.clone());
         let sandbox = DockerSandbox::new(docker, info, owner, scratch);
-        let state = self.state.clone();
-        sandbox.sweep_meanwhile(move |run| state.is_dead(run));
+        if let Err(fault) = sandbox.sweep(|run| self.state.is_dead(run)).await {
+            tracing::warn!(%fault, "containers of earlier runs could not be removed");
+        }
         Ok(DockerEngine { sandbox, images })
     }
 }

@@ -168,7 +168,12 @@ impl Docker {
 
     /// Whether the engine may be on this machine, so that its containers' processes may be visible to us.
     pub(super) fn is_local(&self) -> bool {
-        self.address.starts_with("unix://")
+        self.socket().is_some()
+    }
+
+    /// The socket of an engine that may be on this machine.
+    pub(super) fn socket(&self) -> Option<&Path> {
+        self.address.strip_prefix("unix://").map(Path::new)
     }
 }
 

@@ -16,6 +16,7 @@ use super::ending::Watch;
 use super::failure::{explain, fault, is_missing, lost, refusal, within};
 use super::gate::{OPEN, environment_file};
 use super::marker::{Cut, Cutter, Token};
+use super::removal::Removal;
 use super::sandbox::{Made, Role, Shared};
 use crate::fault::Fault;
 use crate::sandbox::{Chunk, Exit, Gated, Inputs, Preparation, Stream};
@@ -289,8 +290,14 @@ impl Container {
                         Some(watch) => watch.ended().await.is_ok(),
                         None => false,
                     };
-                    if !seen {
-                        self.shared.exit_code(&id, &doing).await?;
+                    match self.shared.docker.socket() {
+                        Some(socket) if seen && !self.shared.info.podman => {
+                            made.remains.removal = Removal::Requested(socket.to_owned());
+                        }
+                        _ if seen => {}
+                        _ => {
+                            self.shared.exit_code(&id, &doing).await?;
+                        }
                     }
                     let may_be_memory =
                         code == KILLED || (code != 0 && self.preparation.limits.memory.is_some());

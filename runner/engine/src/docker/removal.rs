@@ -1,10 +1,14 @@
 //! Takes containers away in the background, so that no step waits for it.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::query_parameters::{RemoveContainerOptions, RemoveVolumeOptions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -45,8 +49,18 @@ pub(super) struct Remains {
     pub(super) id: String,
     pub(super) control: Option<Arc<ControlDirectory>>,
     pub(super) removals: Removals,
-    /// Whether the container ends when it is let go of, and the engine then removes it.
-    pub(super) removes_itself: bool,
+    pub(super) removal: Removal,
+}
+
+/// What it takes until a container counts as removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// The engine says so.
+    Confirmed,
+    /// The engine, which listens at this socket, has been told to: nothing runs in the container any more, so the rest is the engine's affair.
+    Requested(PathBuf),
+    /// Nothing: it ends when it is let go of, and the engine then removes it.
+    Itself,
 }
 
 impl Drop for Remains {
@@ -55,12 +69,21 @@ impl Drop for Remains {
         let id = std::mem::take(&mut self.id);
         let control = self.control.take();
         let slots = Arc::clone(&self.removals.slots);
-        let removes_itself = self.removes_itself;
+        let removal = std::mem::replace(&mut self.removal, Removal::Itself);
         let task = async move {
             let _slot = slots.acquire().await;
-            if !removes_itself && let Err(reason) = remove(&api, &id).await {
-                tracing::warn!(container = %id, "removing a container: {reason}; the next start sweeps it");
-            }
+            let removed = match removal {
+                Removal::Itself => Ok(()),
+                Removal::Confirmed => remove(&api, &id).await,
+                Removal::Requested(socket) => match request(&socket, &id).await {
+                    Ok(answer) => {
+                        tokio::spawn(see_to(api, id.clone(), answer));
+                        Ok(())
+                    }
+                    Err(_) => remove(&api, &id).await,
+                },
+            };
+            warn_of(removed, &id);
             // Deleting is file system work; the directory's own clean-up does it.
             let _ = tokio::task::spawn_blocking(move || drop(control)).await;
         };
@@ -99,6 +122,33 @@ pub(super) async fn remove_volume(api: &bollard::Docker, name: &str) -> Result<(
     tokio::time::timeout(LIMIT, removed)
         .await
         .unwrap_or_else(|_| Err(format!("it is still in use after {} s", LIMIT.as_secs())))
+}
+
+/// Tells the engine at `socket` to remove a container, and returns when it has been told; the answer is still to come. It goes on whether somebody
+/// waits for that or not.
+async fn request(socket: &Path, id: &str) -> io::Result<UnixStream> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let request = format!(
+        "DELETE /containers/{id}?force=true&v=true HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    Ok(stream)
+}
+
+/// Tries again, as long as this process is there, what the engine would not do at once.
+async fn see_to(api: bollard::Docker, id: String, mut answer: UnixStream) {
+    const DONE: &[u8] = b"HTTP/1.1 204";
+    let mut status = [0; DONE.len()];
+    let read = answer.read_exact(&mut status).await;
+    if read.is_err() || status != DONE {
+        warn_of(remove(&api, &id).await, &id);
+    }
+}
+
+fn warn_of(removed: Result<(), String>, id: &str) {
+    if let Err(reason) = removed {
+        tracing::warn!(container = %id, "removing a container: {reason}; the next start sweeps it");
+    }
 }
 
 /// Kills what runs and removes the container with its anonymous volumes. One that is gone is fine.

@@ -18,7 +18,7 @@ use super::failure::{explain, is_missing, lost, refusal, within};
 use super::gate::{ControlDirectory, GATE_SCRIPT, HOLDER_SCRIPT};
 use super::info::EngineInfo;
 use super::marker::Token;
-use super::removal::{Remains, Removals};
+use super::removal::{Remains, Removal, Removals};
 use crate::fault::Fault;
 use crate::sandbox::{Preparation, Sandbox, SharedNetwork};
 use crate::workspace::overlay;
@@ -312,7 +312,7 @@ impl Shared {
             id: created.id,
             control: Some(Arc::clone(&control)),
             removals: self.removals.clone(),
-            removes_itself: false,
+            removal: Removal::Confirmed,
         };
         for warning in created.warnings {
             tracing::debug!(container = %remains.id, "the engine warns: {warning}");
@@ -377,31 +377,41 @@ impl Shared {
             }
         };
 
-        let details = within(
-            REQUEST,
-            "inspecting a container",
-            api.inspect_container(&remains.id, None),
-        )
-        .await?;
-        running.environment = details
-            .config
-            .and_then(|config| config.env)
-            .unwrap_or_default();
-        let pid = details.state.and_then(|state| state.pid);
-        if let (true, Some(pid)) = (self.docker.is_local(), pid) {
-            running.watch = Watch::on(pid, &remains.id);
-            if running.watch.is_some() {
-                self.check_mounts(preparation, pid)?;
-            }
+        match role {
+            Role::Step => self.look_at(&mut running, preparation, &remains.id).await?,
+            // Nobody has to wait until its network is taken down. Podman leaves the standard input open.
+            Role::Holder(_) if !self.info.podman => remains.removal = Removal::Itself,
+            Role::Holder(_) => {}
         }
-        // Nobody has to wait until its network is taken down. Podman leaves the standard input open.
-        remains.removes_itself = matches!(role, Role::Holder(_)) && !self.info.podman;
         Ok(Made {
             remains,
             control,
             running,
             said,
         })
+    }
+
+    /// Learns what a container at its gate has, and from where its end can be seen.
+    async fn look_at(
+        &self,
+        running: &mut Running,
+        preparation: &Preparation,
+        id: &str,
+    ) -> Result<(), Fault> {
+        let looking = self.docker.api.inspect_container(id, None);
+        let details = within(REQUEST, "inspecting a container", looking).await?;
+        running.environment = details
+            .config
+            .and_then(|config| config.env)
+            .unwrap_or_default();
+        let pid = details.state.and_then(|state| state.pid);
+        if let (true, Some(pid)) = (self.docker.is_local(), pid) {
+            running.watch = Watch::on(pid, id);
+            if running.watch.is_some() {
+                self.check_mounts(preparation, pid)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure, once, that the first process of a container sees the workspace that this process has mounted. What it would see instead is

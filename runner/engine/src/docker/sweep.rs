@@ -16,18 +16,6 @@ use crate::fault::Fault;
 type Labels = HashMap<String, String>;
 
 impl DockerSandbox {
-    /// As [`DockerSandbox::sweep`], but nobody waits for it before [`DockerSandbox::finish`].
-    pub fn sweep_meanwhile(&self, is_dead: impl Fn(&str) -> bool + Send + Sync + 'static) {
-        let sandbox = self.clone();
-        let removals = &self.shared.removals;
-        let sweeping = async move {
-            if let Err(fault) = sandbox.sweep(is_dead).await {
-                tracing::warn!(%fault, "containers of earlier runs could not be removed");
-            }
-        };
-        removals.tasks.spawn_on(sweeping, &removals.runtime);
-    }
-
     /// Removes the containers of this state directory whose run is dead; tells how many.
     ///
     /// # Errors

@@ -119,8 +119,9 @@ impl Containers {
         };
         let (owner, scratch) = (self.owner.clone(), self.scratch.clone());
         let sandbox = DockerSandbox::new(docker.clone(), info.clone(), owner, scratch);
-        let state = self.state.clone();
-        sandbox.sweep_meanwhile(move |run| state.is_dead(run));
+        if let Err(fault) = sandbox.sweep(|run| self.state.is_dead(run)).await {
+            tracing::warn!(%fault, "containers of earlier processes could not be removed");
+        }
         Ok((docker, info, sandbox))
     }
 }
