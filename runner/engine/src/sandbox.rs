@@ -187,6 +187,14 @@ impl Preparation {
             is_next: false,
         }
     }
+
+    /// The step's directory inside the container.
+    pub fn step_directory(&self) -> String {
+        match self.directory.as_str() {
+            "" => self.place.clone(),
+            below => format!("{}/{below}", self.place),
+        }
+    }
 }
 
 /// What is handed through the gate.

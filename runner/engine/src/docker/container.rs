@@ -11,160 +11,56 @@ use futures_util::StreamExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use super::creation::directory;
 use super::ending::Watch;
 use super::failure::{explain, fault, is_missing, lost, refusal, within};
-use super::gate::{OPEN, environment_file};
-use super::marker::{Cut, Cutter, Token};
 use super::removal::Removal;
 use super::sandbox::{Made, Role, Shared};
 use crate::fault::Fault;
+use crate::gate::{Finish, OPEN, Output, Token, environment_file, refused};
 use crate::sandbox::{Chunk, Exit, Gated, Inputs, Preparation, Stream};
 
 /// How long the engine may take to notice that a container has ended.
 const NOTICE: Duration = Duration::from_secs(30);
 
-/// How long the output of a dead container may pause before its stream counts as broken.
-const DRAIN: Duration = Duration::from_secs(30);
-
-/// Most that is kept of what a container says before it is ready: what went wrong, or the files of a network.
-const PREAMBLE: usize = 64 << 10;
-
 /// Exit code of a process killed by SIGKILL, which is what running out of memory looks like.
 const KILLED: i32 = 137;
 
-type Output = Pin<Box<dyn futures_util::Stream<Item = Result<LogOutput, Error>> + Send>>;
-
 /// The connection to a container whose process runs.
 pub(super) struct Running {
-    output: Output,
+    pub(super) output: Output,
     input: Pin<Box<dyn AsyncWrite + Send>>,
-    stdout: Cutter,
-    stderr: Cutter,
     /// The environment the engine gave it: the image's.
     pub(super) environment: Vec<String>,
     /// Where the container's first process can be seen.
     pub(super) watch: Option<Watch>,
 }
 
-/// What became of a container that was started.
-pub(super) enum Arrival {
-    /// What it said first.
-    Ready(Vec<u8>),
-    /// It ended before it was ready; what it said.
-    Ended(String),
-    /// The connection broke.
-    Lost(String),
-}
-
-/// How the output of a step ended.
-enum Finish {
-    /// With the gate's word on both streams.
-    Word(String),
-    /// Without: the gate was killed, or the engine went away. The reason, if any.
-    Cut(Option<String>),
-}
-
 impl Running {
     pub(super) fn new(attached: AttachContainerResults, token: &Token) -> Self {
+        let chunks = attached
+            .output
+            .map(|log| log.map(chunk).map_err(|error| explain(&error)));
         Self {
-            output: attached.output,
+            output: Output::new(chunks, token),
             input: attached.input,
-            stdout: Cutter::new(token),
-            stderr: Cutter::new(token),
             environment: Vec::new(),
             watch: None,
         }
     }
-
-    /// Waits until the gate is about to block.
-    pub(super) async fn until_ready(&mut self) -> Arrival {
-        let mut said = Vec::new();
-        let (mut out, mut err) = (false, false);
-        while !(out && err) {
-            match self.output.next().await {
-                Some(Ok(log)) => {
-                    let (stream, cut) = self.cut(&log);
-                    if cut.word.is_some() {
-                        match stream {
-                            Stream::Stdout => out = true,
-                            Stream::Stderr => err = true,
-                        }
-                    }
-                    let room = PREAMBLE - said.len();
-                    said.extend(cut.before.into_iter().take(room));
-                }
-                Some(Err(error)) => return Arrival::Lost(explain(&error)),
-                None => return Arrival::Ended(String::from_utf8_lossy(&said).into_owned()),
-            }
-        }
-        Arrival::Ready(said)
-    }
-
-    fn cut(&mut self, log: &LogOutput) -> (Stream, Cut) {
-        match log {
-            LogOutput::StdErr { message } => (Stream::Stderr, self.stderr.push(message)),
-            // Without a terminal there is no other kind.
-            LogOutput::StdOut { message }
-            | LogOutput::StdIn { message }
-            | LogOutput::Console { message } => (Stream::Stdout, self.stdout.push(message)),
-        }
-    }
-
-    /// Passes the output on until the gate says on both streams that the script has ended, or there is no more.
-    async fn relay(&mut self, output: mpsc::Sender<Chunk>) -> Finish {
-        let mut words: [Option<String>; 2] = [None, None];
-        let mut dead = false;
-        let mut why = None;
-        loop {
-            let next = tokio::select! {
-                biased;
-                next = self.output.next() => next,
-                () = ended(self.watch.as_ref()), if !dead => {
-                    dead = true;
-                    continue;
-                }
-                () = tokio::time::sleep(DRAIN), if dead => {
-                    why = Some("the output of an ended container does not end".to_owned());
-                    break;
-                }
-            };
-            let log = match next {
-                Some(Ok(log)) => log,
-                Some(Err(error)) => {
-                    why = Some(explain(&error));
-                    break;
-                }
-                None => break,
-            };
-            let (stream, cut) = self.cut(&log);
-            let word = &mut words[usize::from(stream == Stream::Stderr)];
-            // What comes after the word is from processes that outlive the script by a moment.
-            if word.is_none() && !cut.before.is_empty() {
-                send(&output, stream, cut.before).await;
-            }
-            if word.is_none() {
-                *word = cut.word;
-            }
-            if let [Some(word), Some(_)] = &mut words {
-                return Finish::Word(std::mem::take(word));
-            }
-        }
-        for (stream, rest) in [
-            (Stream::Stdout, self.stdout.finish()),
-            (Stream::Stderr, self.stderr.finish()),
-        ] {
-            if !rest.is_empty() && words[usize::from(stream == Stream::Stderr)].is_none() {
-                send(&output, stream, rest).await;
-            }
-        }
-        Finish::Cut(why)
-    }
 }
 
-/// A receiver that is gone means that nobody wants the output any more.
-async fn send(output: &mpsc::Sender<Chunk>, stream: Stream, bytes: Vec<u8>) {
-    let _ = output.send(Chunk { stream, bytes }).await;
+fn chunk(log: LogOutput) -> Chunk {
+    let (stream, bytes) = match log {
+        LogOutput::StdErr { message } => (Stream::Stderr, message),
+        // Without a terminal there is no other kind.
+        LogOutput::StdOut { message }
+        | LogOutput::StdIn { message }
+        | LogOutput::Console { message } => (Stream::Stdout, message),
+    };
+    Chunk {
+        stream,
+        bytes: bytes.into(),
+    }
 }
 
 /// Never ends without a watch.
@@ -280,7 +176,10 @@ impl Container {
             made.running.input.flush().await
         };
         let finish = match opening.await {
-            Ok(()) => made.running.relay(output).await,
+            Ok(()) => {
+                let death = ended(made.running.watch.as_ref());
+                made.running.output.relay(output, death).await
+            }
             Err(error) => Finish::Cut(Some(error.to_string())),
         };
         let exit = match finish {
@@ -312,7 +211,7 @@ impl Container {
                         out_of_memory,
                     }
                 }
-                Err(_) => return Err(self.refused(&word, &doing)),
+                Err(_) => return Err(refused(&word, &self.preparation, &doing)),
             },
             Finish::Cut(why) => {
                 let exit = self.shared.exit(&id, &doing).await;
@@ -326,22 +225,6 @@ impl Container {
         };
         self.over = true;
         Ok(exit)
-    }
-
-    /// The gate would not run the script, and said why.
-    fn refused(&self, word: &str, doing: &str) -> Fault {
-        match word {
-            "directory" => Fault::workspace(format!(
-                "{doing}: entering {} failed: it is no directory, or the image's user may not enter it",
-                directory(&self.preparation)
-            )),
-            "env" => Fault::workspace(format!(
-                "{doing}: image {} has no `env` utility, which some variables of this step need",
-                self.preparation.image.name
-            ))
-            .hint("variables with unusual names, or special to shells, need /usr/bin/env in the image"),
-            other => Fault::workspace(format!("{doing}: the gate said {other:?}")),
-        }
     }
 }
 

@@ -8,12 +8,12 @@ use bollard::models::{
     MountVolumeOptions, MountVolumeOptionsDriverConfig,
 };
 
-use super::gate::{ControlDirectory, GATE, MOUNT};
-use super::marker::Token;
+use super::control::ControlDirectory;
 use super::network::MARK;
 use super::paths::SeenAt;
 use super::sandbox::{Owner, Role};
 use crate::fault::Fault;
+use crate::gate::{GATE, MOUNT, Token};
 use crate::sandbox::{Files, Overlay, Preparation, User};
 use crate::workspace::overlay::PLAIN;
 
@@ -25,14 +25,6 @@ pub(super) const STATE: &str = "io.capstan.state";
 pub(super) const ROLE: &str = "io.capstan.role";
 /// Label for people: what the container is for.
 const PURPOSE: &str = "io.capstan.purpose";
-
-/// The step's directory inside the container.
-pub(super) fn directory(preparation: &Preparation) -> String {
-    match preparation.directory.as_str() {
-        "" => preparation.place.clone(),
-        below => format!("{}/{below}", preparation.place),
-    }
-}
 
 /// Whether starting the container changes the workspace: the engine makes mount points that do not exist.
 pub(super) fn touches_workspace(preparation: &Preparation) -> bool {
@@ -99,7 +91,7 @@ pub(super) fn body(
                 GATE.to_owned(),
                 token.first.clone(),
                 token.second.clone(),
-                directory(preparation),
+                preparation.step_directory(),
             ],
             Role::Holder(_) => vec![GATE.to_owned(), MARK.to_string(), token.whole()],
         }),

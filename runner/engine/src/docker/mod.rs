@@ -2,19 +2,17 @@
 //!
 //! [`Docker::connect`] finds the engine, [`Images`] brings images onto it, and [`DockerSandbox`] keeps the
 //! [`Sandbox`](crate::sandbox::Sandbox) contract: `creation` makes a container whose process is the
-//! `gate` script, `marker` finds in its output where the step begins and ends, `ending` learns of its death,
-//! `removal` takes it away again. `network` makes what containers of one job join instead of setting up a network each.
+//! gate, `control` is how the gate gets what it needs, `ending` learns of the container's death, `removal` takes it away again. `network` makes what containers of one job join instead of setting up a network each.
 
 mod connect;
 mod container;
+mod control;
 mod creation;
 mod ending;
 mod engine;
 mod failure;
-mod gate;
 mod image;
 mod info;
-mod marker;
 mod mirror;
 mod network;
 mod paths;

@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use super::control::ControlDirectory;
 use super::failure::{explain, is_missing, refusal};
-use super::gate::ControlDirectory;
 use super::sandbox::DockerSandbox;
 
 /// Removals at a time: more would only slow down the containers that are being made.

@@ -11,15 +11,15 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tracing::Instrument as _;
 
 use super::connect::Docker;
-use super::container::{Arrival, Container, Running};
+use super::container::{Container, Running};
+use super::control::{ControlDirectory, HOLDER_SCRIPT};
 use super::creation::{body, touches_workspace};
 use super::ending::Watch;
 use super::failure::{explain, is_missing, lost, refusal, within};
-use super::gate::{ControlDirectory, GATE_SCRIPT, HOLDER_SCRIPT};
 use super::info::EngineInfo;
-use super::marker::Token;
 use super::removal::{Remains, Removal, Removals};
 use crate::fault::Fault;
+use crate::gate::{Arrival, GATE_SCRIPT, Token};
 use crate::sandbox::{Preparation, Sandbox, SharedNetwork};
 use crate::workspace::overlay;
 
@@ -358,7 +358,7 @@ impl Shared {
             .map_err(|error| failed(&error))?;
 
         let mut running = Running::new(attached, &token);
-        let arrival = tokio::time::timeout(READY, running.until_ready())
+        let arrival = tokio::time::timeout(READY, running.output.until_ready())
             .await
             .map_err(|_| {
                 Fault::environment(format!(

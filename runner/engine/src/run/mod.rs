@@ -125,6 +125,13 @@ pub enum Base {
     InPlace(Arc<Origin>),
     /// As [`Base::Commit`], but the repository is only got when a step is certain to run: after policies have agreed to the job.
     Later(Arc<dyn GetOrigin>),
+    /// As [`Base::Later`], but laid out in a directory that is there before, and empty: containers that are there already see it. It stays.
+    Into {
+        /// Gets the repository.
+        origin: Arc<dyn GetOrigin>,
+        /// The directory of the files.
+        directory: PathBuf,
+    },
 }
 
 /// Gets a repository when it is needed.
@@ -141,14 +148,14 @@ impl Base {
     pub fn origin(&self) -> Option<&Arc<Origin>> {
         match self {
             Self::Commit(origin) | Self::InPlace(origin) => Some(origin),
-            Self::Later(_) => None,
+            Self::Later(_) | Self::Into { .. } => None,
         }
     }
 
     async fn open(&self) -> Result<Arc<Origin>, Fault> {
         match self {
             Self::Commit(origin) | Self::InPlace(origin) => Ok(Arc::clone(origin)),
-            Self::Later(getter) => getter.get().await,
+            Self::Later(getter) | Self::Into { origin: getter, .. } => getter.get().await,
         }
     }
 }

@@ -9,53 +9,33 @@ impl<E: Engine> Progress<'_, E> {
     /// Before a step in a container of `image`: earlier steps may have left files that its user may not change.
     pub(super) async fn before_step(&mut self, image: &Image) -> Result<(), Fault> {
         let step_is_root = self.runner.settings.user == User::Root || is_root(&image.user);
-        if step_is_root || !self.written || self.open_by_engine(Whom::Everybody).await? {
+        if step_is_root || !self.unsettled {
             return Ok(());
         }
-        if settles_before(runner_is_root(), step_is_root, self.written) {
-            self.settle().await?;
-        }
-        Ok(())
+        self.settle(Whom::Everybody).await
     }
 
     /// After a step: git must be able to read what it wrote.
     pub(super) async fn after_step(&mut self) -> Result<(), Fault> {
-        self.written = true;
-        if !runner_is_root() && !self.open_by_engine(Whom::Runner).await? {
-            self.settle().await?;
+        self.unsettled = true;
+        if rustix::process::geteuid().is_root() {
+            return Ok(());
         }
-        Ok(())
+        self.settle(Whom::Runner).await
     }
 
-    /// Has the container engine open what was written, where only containers see the workspace; tells whether that is so. What this process changes in the
-    /// layers itself is not heard of by the overlay that containers have.
-    async fn open_by_engine(&mut self, whom: Whom) -> Result<bool, Fault> {
-        let mut reclaimed = false;
-        loop {
-            let workspace = self.workspace()?;
-            let Some(tidied) = workspace.is_open_to(whom).await? else {
-                return Ok(false);
-            };
-            match next(&tidied, self.image.as_ref(), reclaimed) {
-                Next::Done => return Ok(true),
-                Next::Reclaim(image) => {
-                    let files = workspace.files();
-                    self.runner.engine.reclaim(image, &files).await?;
-                }
-                Next::GiveUp(example) => return Err(unreadable(&example)),
-            }
-            reclaimed = true;
-        }
-    }
-
-    async fn settle(&mut self) -> Result<(), Fault> {
+    async fn settle(&mut self, whom: Whom) -> Result<(), Fault> {
         let image = self.image.clone();
         let mut reclaimed = false;
         loop {
             let workspace = self.workspace_mut()?;
             let files = workspace.files();
-            match next(&workspace.settle().await?, image.as_ref(), reclaimed) {
-                Next::Done => return Ok(()),
+            match next(&workspace.settle(whom).await?, image.as_ref(), reclaimed) {
+                Next::Done => {
+                    let by_engine = matches!(files, Files::Overlay(_));
+                    self.unsettled = by_engine && whom == Whom::Runner;
+                    return Ok(());
+                }
                 Next::Reclaim(image) => self.runner.engine.reclaim(image, &files).await?,
                 Next::GiveUp(example) => return Err(unreadable(&example)),
             }
@@ -84,16 +64,6 @@ impl<E: Engine> Progress<'_, E> {
             reclaimed = true;
         }
     }
-}
-
-fn runner_is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// Whether files are opened up before a step. A root step needs no leave, and without root rights it was done after
-/// each step, because git needs it.
-fn settles_before(runner_is_root: bool, step_is_root: bool, written: bool) -> bool {
-    runner_is_root && !step_is_root && written
 }
 
 fn unreadable(example: &str) -> Fault {
@@ -150,22 +120,6 @@ mod tests {
             (&foreign, None, false, give_up()),
         ] {
             assert_eq!(next(tidied, image, reclaimed), expected);
-        }
-    }
-
-    #[test]
-    fn files_are_opened_up_where_one_user_follows_another() {
-        for (runner_is_root, step_is_root, written, expected) in [
-            (true, false, true, true),
-            (true, false, false, false),
-            (true, true, true, false),
-            (false, false, true, false),
-        ] {
-            let settles = settles_before(runner_is_root, step_is_root, written);
-            assert_eq!(
-                settles, expected,
-                "{runner_is_root} {step_is_root} {written}"
-            );
         }
     }
 

@@ -41,8 +41,8 @@ pub(super) struct Progress<'a, E: Engine> {
     pub(super) log: Option<StepLog>,
     /// The cache keys of the steps, as they were before any ran.
     pub(super) keys: Keys,
-    /// Whether a step has run in the workspace.
-    pub(super) written: bool,
+    /// Whether a step has run since all files were open to everybody.
+    pub(super) unsettled: bool,
     workspace: Option<Workspace>,
     /// What the workspace is made of.
     origin: Option<Arc<Origin>>,
@@ -93,7 +93,7 @@ pub(super) async fn run<E: Engine>(
         image: None,
         log: None,
         keys: Keys::default(),
-        written: false,
+        unsettled: false,
         workspace: None,
         origin: None,
     };
@@ -316,6 +316,10 @@ impl<E: Engine> Progress<'_, E> {
                     false => &runner.checkouts,
                 };
                 Workspace::make(&runner.git, home, &origin, layout, checkouts).await?
+            }
+            Base::Into { directory, .. } => {
+                let (root, own) = (directory.clone(), Checkouts::own());
+                Workspace::make_in(&runner.git, home, root, &origin, layout, &own).await?
             }
             Base::InPlace(_) => Workspace::in_place(&runner.git, home, &origin).await?,
         });

@@ -115,7 +115,8 @@ impl Workspace {
         Self::make_in(git, home, root, origin, layout, checkouts).await
     }
 
-    /// Like [`Workspace::make`], but what containers see is the new directory `root`, whose parent exists. It is not removed with the workspace.
+    /// Like [`Workspace::make`], but what containers see is the directory `root`, which is new or empty, and whose parent exists. It is not removed
+    /// with the workspace.
     ///
     /// # Errors
     /// As there.
@@ -191,7 +192,7 @@ impl Workspace {
         let failed = |error: io::Error| Fault::disk("creating workspace", &error);
         make_home(&home, origin)
             .and_then(|()| {
-                fs_err::create_dir(&root)?;
+                make_empty(&root)?;
                 let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
                 fs_err::set_permissions(&root, open_to_all)
             })
@@ -495,35 +496,26 @@ impl Workspace {
         Ok(())
     }
 
-    /// Whether what was written can be used by `whom`, where only the container engine can change that; `None` where [`Workspace::settle`] does it.
+    /// Makes all that a step wrote usable for `whom`. Where only the container engine sees the workspace it has to do that, with [`Tidied::NeedsReclaim`] for
+    /// the answer; elsewhere everybody may write to all of it then.
     ///
     /// # Errors
     /// A fault of the environment when the file system fails.
-    pub async fn is_open_to(&self, whom: Whom) -> Result<Option<Tidied>, Fault> {
+    pub async fn settle(&mut self, whom: Whom) -> Result<Tidied, Fault> {
         let failed =
-            |error: io::Error| Fault::disk("looking at the files written by a step", &error);
-        let Some(layers) = self.engines_layers() else {
-            return Ok(None);
-        };
-        let upper = layers.upper().try_clone().map_err(failed)?;
-        let looked = blocking(move || tree::is_open_to(&upper, whom)).await;
-        looked.map(Some).map_err(failed)
-    }
-
-    /// Makes all that a step wrote writable for the user of the next one, whoever that is.
-    ///
-    /// # Errors
-    /// A fault of the environment when the file system fails.
-    pub async fn settle(&mut self) -> Result<Tidied, Fault> {
-        let failed = |error: io::Error| Fault::disk("opening the workspace", &error);
+            |error: io::Error| Fault::disk("opening up the files written by a step", &error);
+        // What this process changes in the layers itself is not heard of by the overlay that containers have.
+        if let Some(layers) = self.engines_layers() {
+            let upper = layers.upper().try_clone().map_err(failed)?;
+            let looked = blocking(move || tree::is_open_to(&upper, whom)).await;
+            return looked.map_err(failed);
+        }
         let work = self.work.try_clone().map_err(failed)?;
         // Files that were not touched are open to all.
         let written = self.layers.as_ref().map_or(&self.work, Layers::upper);
         let written = written.try_clone().map_err(failed)?;
-
-        blocking(move || tree::open_up(&written, &work))
-            .await
-            .map_err(|error| Fault::disk("opening up the files written by a step", &error))
+        let opened = blocking(move || tree::open_up(&written, &work)).await;
+        opened.map_err(failed)
     }
 
     /// Makes the directory `path` in case an earlier step removed it. What stands in its way is left alone. Where only containers see the
@@ -609,6 +601,19 @@ fn remove_at(directory: &Path) -> io::Result<Tidied> {
     match (directory.parent(), directory.file_name()) {
         (Some(parent), Some(name)) => tree::remove(&tree::open(parent)?, name),
         _ => Err(io::Error::other("it has no parent")),
+    }
+}
+
+/// Makes a directory, unless there is one with nothing in it.
+fn make_empty(directory: &Path) -> io::Result<()> {
+    match fs_err::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            match fs_err::read_dir(directory)?.next() {
+                Some(_) => Err(error),
+                None => Ok(()),
+            }
+        }
+        made => made,
     }
 }
 

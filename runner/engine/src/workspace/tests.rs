@@ -676,7 +676,10 @@ async fn files_of_any_mode_are_settled_without_changing_the_diff(
     fs_err::set_permissions(root.join("d/x"), std::fs::Permissions::from_mode(0o600)).unwrap();
     fs_err::set_permissions(root.join("d"), std::fs::Permissions::from_mode(0o700)).unwrap();
     let before = laid.diff().await;
-    assert_eq!(laid.workspace.settle().await.unwrap(), Tidied::Done);
+    assert_eq!(
+        laid.workspace.settle(Whom::Everybody).await.unwrap(),
+        Tidied::Done
+    );
     assert_eq!(
         (mode(&root.join("d")), mode(&root.join("d/x"))),
         (0o777, 0o666)

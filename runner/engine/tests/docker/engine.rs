@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bollard::query_parameters::ListContainersOptions;
 use capstan_engine::docker::{
-    Container, Credentials, Docker, DockerSandbox, EngineInfo, Environment, Images, Owner,
+    Credentials, Docker, DockerSandbox, EngineInfo, Environment, Images, Owner,
 };
 use capstan_engine::fault::Fault;
 use capstan_engine::sandbox::{
@@ -193,7 +193,7 @@ pub(crate) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 /// Opens the gate and collects the output.
-pub(crate) async fn open(container: &mut Container, inputs: Inputs) -> Result<Outcome, Fault> {
+pub(crate) async fn open(container: &mut impl Gated, inputs: Inputs) -> Result<Outcome, Fault> {
     let (sender, mut receiver) = mpsc::channel::<Chunk>(16);
     let collect = async {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());

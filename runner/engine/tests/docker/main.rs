@@ -14,6 +14,10 @@ mod losing;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]
+mod pod;
+#[cfg(test)]
+mod pods;
+#[cfg(test)]
 mod pulling;
 #[cfg(test)]
 mod speed;

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use capstan_engine::run::Outcome;
 use capstan_engine::sandbox::{Chunk, Gated, Sandbox};
 
 use crate::engine::{Engine, inputs, open};
 use crate::images::BUSYBOX;
+use crate::pod::{Part, Pod};
 
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
@@ -67,4 +69,20 @@ async fn speed() {
     );
     container.discard().await;
     engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "prints measurements"]
+async fn ten_steps_in_a_pod() {
+    let start = Instant::now();
+    let Some(pod) = Pod::start(&[Part::of(BUSYBOX); 10]).await else {
+        return;
+    };
+    eprintln!("starting ten containers       {:?}", start.elapsed());
+    let step = format!("  - run: sleep 0.5\n    container: {BUSYBOX}\n");
+    let start = Instant::now();
+    let outcome = pod.run_steps(&step.repeat(10)).await;
+    eprintln!("ten steps of 0.5 s in a pod   {:?}", start.elapsed());
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    pod.close().await;
 }

@@ -39,7 +39,3 @@ fi
 exec 3>&2 2>/dev/null
 (exec "$@" /.capstan/script) </dev/null 2>&3 3>&-
 set -- "$?"
-exec 2>&3 3>&-
-echo "$CAPSTAN_GATE$1"
-echo "$CAPSTAN_GATE$1" >&2
-exit "$1"

@@ -12,17 +12,17 @@ const WORD_LIMIT: usize = 16;
 
 /// What the gate writes around its words: unlike anything a step prints by accident.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Token {
+pub(crate) struct Token {
     /// First half. The gate gets the halves apart, so that no file or command line shows the token itself.
-    pub(super) first: String,
+    pub(crate) first: String,
     /// Second half.
-    pub(super) second: String,
+    pub(crate) second: String,
 }
 
 impl Token {
     /// A fresh random one. It begins with a control character, so that output which merely ends like the
     /// beginning of a token is rare.
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         let half = || RandomState::new().build_hasher().finish();
         Self {
             first: format!("\u{1e}{:016x}", half()),
@@ -31,31 +31,31 @@ impl Token {
     }
 
     /// Both halves.
-    pub(super) fn whole(&self) -> String {
+    pub(crate) fn whole(&self) -> String {
         format!("{}{}", self.first, self.second)
     }
 }
 
 /// What a piece of output came to.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     /// Bytes before the mark.
-    pub(super) before: Vec<u8>,
+    pub(crate) before: Vec<u8>,
     /// The mark's word, once it is complete.
-    pub(super) word: Option<String>,
+    pub(crate) word: Option<String>,
     /// Bytes after the mark; only when `word` is there.
-    pub(super) after: Vec<u8>,
+    pub(crate) after: Vec<u8>,
 }
 
 /// Cuts one stream at its next mark, wherever the chunks' borders fall.
 #[derive(Debug)]
-pub(super) struct Cutter {
+pub(crate) struct Cutter {
     finder: memmem::Finder<'static>,
     held: Vec<u8>,
 }
 
 impl Cutter {
-    pub(super) fn new(token: &Token) -> Self {
+    pub(crate) fn new(token: &Token) -> Self {
         Self {
             finder: memmem::Finder::new(&token.whole()).into_owned(),
             held: Vec::new(),
@@ -63,7 +63,7 @@ impl Cutter {
     }
 
     /// Takes the next bytes. What may be the beginning of a mark is held back.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Cut {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Cut {
         let mut data = std::mem::take(&mut self.held);
         data.extend_from_slice(bytes);
         let token = self.finder.needle();
@@ -103,7 +103,7 @@ impl Cutter {
     }
 
     /// What was held back when the stream ends without a mark.
-    pub(super) fn finish(&mut self) -> Vec<u8> {
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }
 }
