@@ -41,6 +41,7 @@ mod plugin_distribution;
 mod plugin_tools;
 mod plugins;
 mod podman;
+mod pods;
 mod registry;
 mod scene;
 mod spec_features;

@@ -69,6 +69,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<Executor>,
     },
+    /// Runs one job in the containers of a pod: what an executor on Kubernetes has its pods do.
+    #[command(subcommand, hide = true)]
+    Pod(Pod),
     /// Tells what is wrong with this machine, and how to mend it.
     Doctor(Box<Doctor>),
     /// Prints a completion script for a shell.
@@ -85,6 +88,38 @@ pub(crate) enum Command {
     /// Compiles a component from standard input to standard output: the process that the host of plugins starts.
     #[command(name = crate::plugin_host::COMPILE_COMMAND, hide = true)]
     CompilePlugin,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pod {
+    /// Lays out the volume that the pod's containers share, before any of them starts, and tells on standard output what each has to be, a line of JSON
+    /// for each.
+    Prepare(PodJob),
+    /// Runs the job, and tells on standard output what it says and how it ends, a line of JSON for each thing.
+    Run(PodJob),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PodJob {
+    /// The job, as the server has handed it out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) job: PathBuf,
+
+    /// Where the volume of the pod is.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) volume: PathBuf,
+
+    /// The server.
+    #[arg(long, value_name = "URL")]
+    pub(crate) frontend: String,
+
+    /// The name of the executor that took the job.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) executor: String,
+
+    /// Longest run of the job.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,6 +17,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::fault::Fault;
@@ -38,8 +39,21 @@ pub struct Image {
     pub user: String,
 }
 
+impl Image {
+    /// One that the containers of a pod have: nothing is known but its name.
+    pub(crate) fn in_pod(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            id: name.to_owned(),
+            // It counts as one that is not root.
+            user: "?".to_owned(),
+        }
+    }
+}
+
 /// Who a step's process runs as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum User {
     /// The image's own user.
     Image,
@@ -48,7 +62,7 @@ pub enum User {
 }
 
 /// A host path shown inside the container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BindMount {
     /// Absolute path on the host; exists.
     pub source: PathBuf,

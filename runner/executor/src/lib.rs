@@ -10,4 +10,5 @@ pub mod job;
 pub mod log;
 pub mod metrics;
 pub mod ops;
+pub mod pod;
 pub mod supervisor;

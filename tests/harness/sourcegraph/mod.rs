@@ -95,6 +95,18 @@ impl Sourcegraph {
         self.shared.lock().enqueue(job)
     }
 
+    /// Hands the next job to an executor of this name, as an answer would.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn hand_out(&self, executor: &str) -> Value {
+        let mut state = self.shared.lock();
+        state.executors.insert(executor.to_owned());
+        let queues = ["batches", "codeintel"].map(str::to_owned);
+        let job = state.dequeue(&queues, executor, true);
+        job.expect("a job waits")
+    }
+
     /// Serves a repository under a name.
     pub fn repository(&self, name: &str, path: impl Into<PathBuf>) {
         let mut state = self.shared.lock();

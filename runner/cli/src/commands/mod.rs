@@ -10,6 +10,7 @@ mod executor;
 mod hub;
 mod man;
 mod plugin;
+mod pod;
 
 use crate::args::{Batch, Cli, Command};
 use crate::config::Environment;
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<Exit, Fai
         Command::Plugin(command) => plugin::run(command, config, environment).await,
         Command::Hub(command) => hub::run(command, config, environment).await,
         Command::Executor { command } => executor::run(command, config, environment).await,
+        Command::Pod(command) => pod::run(command, config, environment).await,
         Command::Doctor(args) => doctor::run(*args, config, environment).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Man { output } => man::run(output.as_deref()),

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use capstan_engine::disk_cache::DiskCache;
 use capstan_engine::git::Git;
 use capstan_engine::repository::{Origin, RemoteCache, Source, open};
-use capstan_engine::workspace::{Checkouts, DIFF_LIMIT, Layout, Place, Tidied, Workspace, choose};
+use capstan_engine::workspace::{
+    Checkouts, DIFF_LIMIT, Layout, Place, Tidied, VisibleGit, Workspace, choose,
+};
 use measure::{goal, median, row, shown};
 use rival::compared;
 
@@ -28,7 +30,7 @@ const MANY: usize = 20;
 const LAYOUT: Layout<'_> = Layout {
     only: "",
     patterns: &[],
-    visible_git: true,
+    visible_git: VisibleGit::Borrowing,
     by_runner: true,
 };
 

@@ -43,7 +43,7 @@ impl Sandbox for PodEngine {
                 "{}: the pod has no container of image {} left for it",
                 preparation.purpose, preparation.image.name
             ))
-            .hint("a pod gets its containers before its first step runs, one for each step")
+            .hint("a pod gets its containers before its first step runs, one for each step: what policies change of a step then comes too late")
         })?;
         PodContainer::at_gate(&self.volume, index, preparation).await
     }
@@ -57,12 +57,7 @@ impl Engine for PodEngine {
                 "on Kubernetes, the image of a step must be known before the first step runs: it may not depend on what steps do",
             ));
         }
-        Ok(Image {
-            name: name.to_owned(),
-            id: name.to_owned(),
-            // Nobody here knows, so it counts as one that is not root.
-            user: "?".to_owned(),
-        })
+        Ok(Image::in_pod(name))
     }
 
     async fn digest(&self, _: &str) -> Result<Option<String>, Fault> {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{self, Directory, MOUNT, POD_GATE_SCRIPT, Token, quote};
-use crate::sandbox::{BindMount, Preparation};
+use crate::sandbox::{BindMount, Limits, Preparation, User};
 
 /// What a step's container runs. It needs nothing of its image but a shell.
 pub const COMMAND: [&str; 2] = ["/bin/sh", gate::GATE];
@@ -22,24 +22,50 @@ pub(super) const ERR: &str = "err";
 /// Whatever is written here stops the step.
 pub(super) const STOP: &str = "stop";
 
-/// A container that a pod has for a step.
+/// A container that a pod has for a step: all that it sees. Paths of the runner are below the volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     /// Name of its image.
     pub image: String,
+    /// Who it runs as.
+    pub user: User,
+    /// The runner's path of the workspace.
+    pub workspace: PathBuf,
+    /// Where the container sees it. See [`Preparation::place`].
+    pub place: String,
     /// The step's directory: an absolute path in the container.
     pub directory: String,
     /// Target paths of the step's files. See [`Preparation::files`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// What else it has mounted. See [`Preparation::mounts`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<BindMount>,
 }
 
 impl Slot {
-    /// Whether its container is what a step needs.
+    /// For a step that is prepared so.
+    pub(crate) fn of(preparation: Preparation) -> Self {
+        Self {
+            image: preparation.image.name.clone(),
+            user: preparation.user,
+            workspace: preparation
+                .workspace
+                .directory()
+                .unwrap_or(Path::new(""))
+                .to_owned(),
+            place: preparation.place.clone(),
+            directory: preparation.step_directory(),
+            files: preparation.files,
+            mounts: preparation.mounts,
+        }
+    }
+
+    /// Whether its container is what a step needs. What a pod says of all of its containers, none can have otherwise.
     pub(super) fn fits(&self, preparation: &Preparation) -> bool {
-        self.image == preparation.image.name
-            && self.directory == preparation.step_directory()
-            && self.files == preparation.files
+        *self == Self::of(preparation.clone())
+            && preparation.limits == Limits::default()
+            && preparation.network.is_none()
     }
 }
 
@@ -88,21 +114,28 @@ impl Volume {
         Ok(())
     }
 
-    /// What the container of a slot must see: each `source` is a path of the volume.
+    /// What the container of a slot must have mounted.
     pub fn mounts(&self, index: usize) -> Vec<BindMount> {
         let Some(slot) = self.slots.get(index) else {
             return Vec::new();
         };
         let gate = Directory::at(&self.gate(index), &slot.files);
-        let mount = |target: &str, source| BindMount {
+        let mount = |target: &str, source, read_only| BindMount {
             source,
             target: target.to_owned(),
-            read_only: true,
+            read_only,
         };
-        let files = gate.file_mounts().map(|(target, path)| mount(target, path));
-        std::iter::once(mount(MOUNT, gate.control()))
-            .chain(files)
-            .collect()
+        let files = gate
+            .file_mounts()
+            .map(|(target, path)| mount(target, path, true));
+        [
+            mount(&slot.place, slot.workspace.clone(), false),
+            mount(MOUNT, gate.control(), true),
+        ]
+        .into_iter()
+        .chain(files)
+        .chain(slot.mounts.iter().cloned())
+        .collect()
     }
 
     /// What the gate of a slot and the runner share.

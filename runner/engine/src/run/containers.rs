@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use capstan_core::task::Task;
 use capstan_core::wasm_step::is_component;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,23 @@ pub(super) struct Site {
     pub(super) mounts: Vec<BindMount>,
 }
 
+impl Site {
+    /// Of the step `index` of a task, in this workspace and with the mounts that it needs.
+    pub(super) fn of(task: &Task, index: usize, workspace: Files, mounts: Vec<BindMount>) -> Self {
+        let place = match task.path.as_str() {
+            "" => String::new(),
+            path => format!(":{path}"),
+        };
+        Self {
+            purpose: format!("{}{place} step {}", task.repository.name, index + 1),
+            workspace,
+            directory: task.path.clone(),
+            files: task.steps[index].files.keys().cloned().collect(),
+            mounts,
+        }
+    }
+}
+
 impl Order {
     /// The container of a step of this `shape`.
     pub(super) fn of(
@@ -96,6 +114,13 @@ impl Order {
                 is_next: false,
             }),
         }
+    }
+}
+
+impl Order {
+    /// What the container of a pod has to be made from.
+    pub(super) fn in_pod(self) -> Preparation {
+        (self.preparation)(Image::in_pod(&self.image), self.env)
     }
 }
 

@@ -24,6 +24,7 @@ mod render;
 mod report;
 mod schedule;
 mod shape;
+mod slots;
 mod step;
 mod step_log;
 mod task;
@@ -51,6 +52,7 @@ pub use self::plain::PlainRun;
 pub use self::plugin_report::{PluginReport, Refused};
 pub use self::preview::{Preview, StepPreview, certain_images, preview};
 pub use self::report::{Report, Reported, Silent};
+pub use self::slots::{UnknownImage, slots};
 
 use crate::cache::StepCache;
 use crate::fault::Fault;

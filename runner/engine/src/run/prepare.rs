@@ -150,20 +150,8 @@ fn order<E: Engine>(
     shape: &Shape,
     env: BTreeMap<String, String>,
 ) -> Result<Order, Fault> {
-    let task = &progress.job.task;
-    let step = &task.steps[index];
     let workspace = progress.workspace()?;
-    let place = if task.path.is_empty() {
-        String::new()
-    } else {
-        format!(":{}", task.path)
-    };
-    let site = Site {
-        purpose: format!("{}{place} step {}", task.repository.name, index + 1),
-        workspace: workspace.files(),
-        directory: task.path.clone(),
-        files: step.files.keys().cloned().collect(),
-        mounts: workspace.mounts().to_vec(),
-    };
+    let mounts = workspace.mounts().to_vec();
+    let site = Site::of(&progress.job.task, index, workspace.files(), mounts);
     Ok(Order::of(&progress.runner.settings, shape, env, site))
 }

@@ -26,7 +26,7 @@ use super::{Base, Finished, Job, Outcome, Runner, lookup, prepare, render, step}
 use crate::fault::Fault;
 use crate::repository::Origin;
 use crate::sandbox::{Engine, Image};
-use crate::workspace::{Checkouts, Layout, Workspace};
+use crate::workspace::{Checkouts, Layout, VisibleGit, Workspace};
 
 /// A task on its way: what must be put away however it ends.
 pub(super) struct Progress<'a, E: Engine> {
@@ -444,7 +444,11 @@ fn layout<'j>(job: &'j Job, hooks: &Hooks) -> Layout<'j> {
             ""
         },
         patterns: &[],
-        visible_git: true,
+        visible_git: match job.base {
+            // Its containers were made before it was known where the objects are.
+            Base::Into { .. } => VisibleGit::Sharing,
+            Base::Commit(_) | Base::InPlace(_) | Base::Later(_) => VisibleGit::Borrowing,
+        },
         by_runner: job.resume.is_some()
             || hooks.have(Hook::Workspace)
             || task.steps.iter().any(by_runner),

@@ -31,7 +31,7 @@ use capstan_core::git_index::Index;
 
 pub use checkouts::{Checkouts, Chosen, Method, Place, Sight, choose};
 pub use tree::{Tidied, Whom};
-pub use visible::{GIT_OBJECTS, visible_git_environment};
+pub use visible::{GIT_OBJECTS, VisibleGit, visible_git_environment};
 
 use crate::fault::Fault;
 use crate::git::{Git, Invocation};
@@ -53,9 +53,8 @@ pub struct Layout<'a> {
     /// Only what these patterns name, as `git sparse-checkout` without cones takes them; none for everything. Of such a workspace there is no
     /// diff.
     pub patterns: &'a [String],
-    /// Whether steps find a repository in `/work/.git`. They can then read all objects of the source through
-    /// [`Workspace::mounts`], not just those of the commit.
-    pub visible_git: bool,
+    /// What steps find in `/work/.git`.
+    pub visible_git: VisibleGit,
     /// Whether this process has to see the files itself, and not only containers.
     pub by_runner: bool,
 }
@@ -171,10 +170,9 @@ impl Workspace {
             }
             Ok(())
         });
-        let written = copied.await.and_then(|()| match layout.visible_git {
-            true => visible::write(&self.root, origin, layout.patterns),
-            false => Ok(()),
-        });
+        let written = copied
+            .await
+            .and_then(|()| visible::write(&self.root, origin, layout));
         written.map_err(|error| Fault::disk("creating workspace", &error))?;
         self.staged = Some(Vec::new());
         self.is_laid_out = true;
@@ -198,7 +196,7 @@ impl Workspace {
             })
             .map_err(failed)?;
         let mut workspace = Self::over(git, home, root, origin)?;
-        if layout.visible_git {
+        if layout.visible_git == VisibleGit::Borrowing {
             workspace.mounts = visible::mounts(&workspace.home, origin).map_err(failed)?;
         }
         Ok(workspace)
@@ -214,9 +212,7 @@ impl Workspace {
     ) -> io::Result<()> {
         tree.base().clone_into(&mut self.base);
         let mut layers = Layers::make(tree, &self.home, by_engine)?;
-        if layout.visible_git {
-            visible::write(&layers.upper_path(), origin, layout.patterns)?;
-        }
+        visible::write(&layers.upper_path(), origin, layout)?;
         if !by_engine {
             layers.mount(&self.root)?;
             // What was open is the directory under the mount.
@@ -239,9 +235,9 @@ impl Workspace {
         self.lay_out_files(layout).await?;
         self.staged = Some(Vec::new());
         self.is_laid_out = true;
-        if layout.visible_git {
+        if layout.visible_git != VisibleGit::None {
             self.make_index_visible().await?;
-            visible::write(&self.root, origin, layout.patterns)
+            visible::write(&self.root, origin, layout)
                 .map_err(|error| Fault::disk("creating workspace", &error))?;
         }
         Ok(())

@@ -19,7 +19,7 @@ use capstan_core::git_index::Index;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
-use super::{Layout, Workspace, blocking};
+use super::{Layout, VisibleGit, Workspace, blocking};
 use crate::disk_cache::{DiskCache, Held, Shelf};
 use crate::fault::Fault;
 use crate::git::Git;
@@ -137,7 +137,7 @@ impl Trees {
         let (home, root) = (making.path().join("home"), making.path().join("tree"));
         let mut plain = Workspace::make_at(git, home, root, origin, layout)?;
         plain.lay_out_files(layout).await?;
-        if layout.visible_git {
+        if layout.visible_git != VisibleGit::None {
             plain.make_index_visible().await?;
         }
         let (shelf, key) = (self.shelf.clone(), key.to_owned());
@@ -215,7 +215,7 @@ fn key(origin: &Origin, layout: Layout<'_>) -> String {
     add(place.as_os_str().as_bytes());
     add(origin.object_format().name().as_bytes());
     add(origin.rev.as_bytes());
-    add(&[layout.visible_git.into()]);
+    add(&[(layout.visible_git != VisibleGit::None).into()]);
     add(layout.only.as_bytes());
     for pattern in layout.patterns {
         add(pattern.as_bytes());
@@ -381,7 +381,7 @@ mod tests {
         let layout = |only| Layout {
             only,
             patterns: &[],
-            visible_git: true,
+            visible_git: VisibleGit::Borrowing,
             by_runner: true,
         };
         let patterns = ["a/*".to_owned()];

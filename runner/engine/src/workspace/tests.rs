@@ -67,7 +67,7 @@ async fn lay_out_in(
     let layout = Layout {
         only,
         patterns: &[],
-        visible_git: true,
+        visible_git: VisibleGit::Borrowing,
         by_runner: false,
     };
     let origin = origin(fixture).await;
@@ -329,7 +329,7 @@ async fn only_a_directory_can_be_laid_out(
     let layout = Layout {
         only: "a/none",
         patterns: &[],
-        visible_git: false,
+        visible_git: VisibleGit::None,
         by_runner: false,
     };
     let origin = origin(&fixture).await;
@@ -1080,7 +1080,7 @@ impl Sharing {
         let layout = Layout {
             only: "",
             patterns: &[],
-            visible_git: true,
+            visible_git: VisibleGit::Borrowing,
             by_runner: true,
         };
         let home = self.directory.path().join(format!("w{}", self.made.get()));
@@ -1125,7 +1125,7 @@ async fn patterns_say_what_is_laid_out_elsewhere(
     let layout = Layout {
         only: "",
         patterns: &patterns,
-        visible_git: true,
+        visible_git: VisibleGit::Borrowing,
         by_runner: false,
     };
     let (git, checkouts) = (git().await, made(Some(method), directory.path()));
@@ -1151,4 +1151,35 @@ async fn patterns_say_what_is_laid_out_elsewhere(
     assert!(root.is_dir() && !home.exists());
     assert_eq!(remove_directory(&root).unwrap(), Tidied::Done);
     assert!(!root.exists());
+}
+
+#[tokio::test]
+async fn a_repository_that_shares_its_objects_needs_no_mounts() {
+    let fixture = Fixture::with(&[("README", "1\n")]);
+    fixture.git(&["gc", "--quiet"]);
+    fixture.git(&["commit", "--quiet", "--allow-empty", "-m", "loose"]);
+    let origin = origin(&fixture).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (home, root) = (directory.path().join("w"), directory.path().join("data"));
+    let layout = Layout {
+        only: "",
+        patterns: &[],
+        visible_git: VisibleGit::Sharing,
+        by_runner: false,
+    };
+    // Containers were made to see it.
+    fs_err::create_dir(&root).unwrap();
+    let (git, own) = (git().await, Checkouts::own());
+    let make = |home| Workspace::make_in(&git, home, root.clone(), &origin, layout, &own);
+    let mut workspace = make(home).await.unwrap();
+    workspace.check_out(&origin, layout).await.unwrap();
+    assert_eq!(workspace.mounts(), []);
+    assert_eq!(text_of(&root, &["status", "--porcelain"]), "");
+    assert_eq!(text_of(&root, &["fsck", "--strict"]), "");
+    assert_eq!(text_of(&root, &["rev-list", "--count", "HEAD"]), "2");
+    fs_err::write(root.join("new"), "2\n").unwrap();
+    text_of(&root, &["add", "new"]);
+    assert!(!workspace.diff(DIFF_LIMIT).await.unwrap().is_empty());
+    // What is there already is nobody's to overwrite.
+    assert!(make(directory.path().join("again")).await.is_err());
 }

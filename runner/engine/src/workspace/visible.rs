@@ -4,13 +4,25 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Workspace, tree};
+use super::{Layout, Workspace, tree};
 use crate::fault::Fault;
 use crate::repository::Origin;
 use crate::sandbox::BindMount;
 
 /// Where the source's object directories are mounted in containers.
 pub const GIT_OBJECTS: &str = "/.capstan-objects";
+
+/// The repository that steps find in `/work/.git`. They can read all objects of the source, not just those of the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VisibleGit {
+    /// There is none.
+    None,
+    /// It borrows the source's objects, which [`Workspace::mounts`] show.
+    Borrowing,
+    /// The source's objects are its own: the very files, where they are on one file system. For a source that no other job uses, and containers that
+    /// get no more mounts.
+    Sharing,
+}
 
 /// Variables with which a git in a container accepts the repository at `place`, whoever owns it (from git 2.38 on). They are for
 /// steps that do not set `GIT_CONFIG_COUNT` themselves.
@@ -81,15 +93,55 @@ impl Workspace {
 }
 
 /// Makes the rest of the repository that steps see, in the directory of a work tree.
-pub(super) fn write(root: &Path, origin: &Origin, patterns: &[String]) -> io::Result<()> {
+pub(super) fn write(root: &Path, origin: &Origin, layout: Layout<'_>) -> io::Result<()> {
+    let borrowed: Vec<PathBuf> = match layout.visible_git {
+        VisibleGit::None => return Ok(()),
+        VisibleGit::Borrowing => targets(origin).map(PathBuf::from).collect(),
+        VisibleGit::Sharing => Vec::new(),
+    };
     let directory = root.join(".git");
-    let targets: Vec<PathBuf> = targets(origin).map(PathBuf::from).collect();
     fs_err::create_dir_all(&directory)?;
-    write_files(&directory, origin, &targets)?;
-    if !patterns.is_empty() {
-        super::make_sparse(&directory, patterns)?;
+    write_files(&directory, origin, &borrowed)?;
+    if !layout.patterns.is_empty() {
+        super::make_sparse(&directory, layout.patterns)?;
     }
-    open_up(&directory)
+    open_up(&directory)?;
+    // They stay as they are: git writes none of them twice.
+    if layout.visible_git == VisibleGit::Sharing {
+        for objects in &origin.objects {
+            share_objects(objects, &directory.join("objects"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the objects of one directory of objects into another.
+fn share_objects(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs_err::read_dir(from)? {
+        let (source, name) = {
+            let entry = entry?;
+            (entry.path(), entry.file_name())
+        };
+        // What it borrows itself is among the origin's directories, too.
+        if name == "info" || !source.is_dir() {
+            continue;
+        }
+        let directory = to.join(&name);
+        fs_err::create_dir_all(&directory)?;
+        fs_err::set_permissions(&directory, std::fs::Permissions::from_mode(0o777))?;
+        for file in fs_err::read_dir(&source)? {
+            let file = file?;
+            let target = directory.join(file.file_name());
+            match fs_err::hard_link(file.path(), &target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                    fs_err::copy(file.path(), target)?;
+                }
+                linked => linked?,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Lets all users of containers write to a directory of our own.

@@ -18,7 +18,9 @@ use capstan_engine::plugins::Plugins;
 use capstan_engine::pod::{COMMAND, PodEngine, Slot, Volume};
 use capstan_engine::repository::{Origin, RemoteCache, Source};
 use capstan_engine::run::{Base, GetOrigin, Job, Outcome as RunOutcome, Runner, Settings, Silent};
-use capstan_engine::sandbox::{Engine as _, Gated as _, Inputs, Preparation, Sandbox as _};
+use capstan_engine::sandbox::{
+    BindMount, Engine as _, Gated as _, Inputs, Preparation, Sandbox as _, User, WORK,
+};
 use capstan_engine::workspace::Checkouts;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +63,11 @@ impl Pod {
         let volume = tempfile::tempdir().unwrap();
         let slot = |part: &Part| Slot {
             image: part.image.to_owned(),
-            directory: "/work".to_owned(),
+            user: User::Image,
+            workspace: docker.workspace.path().to_owned(),
+            place: WORK.to_owned(),
+            directory: WORK.to_owned(),
+            mounts: Vec::new(),
             files: part.files.iter().map(|&file| file.to_owned()).collect(),
         };
         let layout = Volume::new(volume.path(), parts.iter().map(slot).collect());
@@ -69,10 +75,11 @@ impl Pod {
         let mut containers = Vec::new();
         for (index, part) in parts.iter().enumerate() {
             let mounts = layout.mounts(index).into_iter();
-            let mut binds: Vec<String> = mounts
-                .map(|mount| format!("{}:{}:ro", mount.source.display(), mount.target))
-                .collect();
-            binds.push(format!("{}:/work", docker.workspace.path().display()));
+            let bind = |mount: BindMount| {
+                let mode = if mount.read_only { "ro" } else { "rw" };
+                format!("{}:{}:{mode}", mount.source.display(), mount.target)
+            };
+            let binds: Vec<String> = mounts.map(bind).collect();
             let body = ContainerCreateBody {
                 image: Some(docker.image(part.image).await.id),
                 entrypoint: Some(COMMAND.map(str::to_owned).to_vec()),
@@ -115,6 +122,7 @@ impl Pod {
         Preparation {
             image,
             files: part.files.iter().map(|&file| file.to_owned()).collect(),
+            network: None,
             ..self.docker.step(part.image).await
         }
     }

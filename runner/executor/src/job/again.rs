@@ -13,12 +13,20 @@ use capstan_engine::run::{Job as Task, Outcome, Report, Resume, Runner, Settings
 use super::{Ending, Engines, Running, ending};
 
 /// Waits before a job goes on for which the machine was not fit.
-pub(super) const PAUSES: [Duration; 4] = [
+const PAUSES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(4),
     Duration::from_secs(10),
     Duration::from_secs(20),
 ];
+
+/// The waits of jobs with these settings. The containers of a pod run once.
+pub(super) fn pauses(settings: &super::Settings) -> &'static [Duration] {
+    match settings.volume {
+        Some(_) => &[],
+        None => &PAUSES,
+    }
+}
 
 /// Tells of a task that may be run several times.
 pub(super) trait Retold: Send + Sync {
@@ -43,7 +51,7 @@ pub(super) async fn run<S: Engines>(
     // The results of steps as they are told are what a later run goes on from, unless plugins have changed their diffs.
     let mut pauses = match running.context.plugins.have(Hook::Diff) {
         true => [].iter(),
-        false => PAUSES.iter(),
+        false => pauses(&running.context.settings).iter(),
     };
     let mut attempt = 0;
     loop {

@@ -9,21 +9,24 @@ use capstan_core::spec::{EnvVar, Environment, Step};
 use capstan_core::task::{BatchChange, Repository as TaskRepository, Task};
 use capstan_engine::docker::PullProgress;
 use capstan_engine::fault::Fault;
+use capstan_engine::pod::Slot;
 use capstan_engine::repository::Origin;
 use capstan_engine::run::{
     Base, Failure, GetOrigin, Job as EngineJob, Outcome, PlainRun, Report, Reported,
 };
 use capstan_engine::sandbox::{Stream, User};
-use capstan_engine::workspace::{Layout, Workspace, visible_git_environment};
+use capstan_engine::workspace::{Layout, VisibleGit, Workspace, visible_git_environment};
+use capstan_protocol::{DockerStep, Job};
 use serde::Deserialize;
 
+use super::check::{Checked, Surroundings};
 use super::command::{self, DATA, SCRIPTS};
 use super::lines::Lines;
 use super::paths::Below;
 use super::pulls::{PullEntries, PullTeller};
 use super::setup::{Repository, Setup, repository_place};
 use super::upload::Upload;
-use super::{Attempt, Ending, Engines, Running, ending, files, legacy};
+use super::{Attempt, Ending, Engines, Running, Settings, ending, files, legacy};
 use crate::log::{Entry, ExecutionLog};
 
 /// The file by which a step says how far those after it are skipped.
@@ -47,7 +50,7 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Attempt {
     let teller = Arc::new(Teller::new(log));
     running.pulls.tell(&teller);
     let mut runner = running.runner(
-        running.settings(User::Image, DATA),
+        running.context.settings.of_steps(User::Image, DATA),
         Arc::clone(&teller) as _,
     );
     runner.settings.capture_limit = KEPT;
@@ -260,11 +263,7 @@ async fn lay_out<S: Engines>(
     let failed = |error: std::io::Error| Fault::disk("creating workspace", &error);
     let data = place.data();
     let root = match checked.repository_directory.names().split_last() {
-        // It must be new: what is there is ours and empty.
-        None => {
-            fs_err::remove_dir(&data).map_err(failed)?;
-            data
-        }
+        None => data,
         Some((name, above)) => {
             let above = above.join("/");
             let above = Below::directory("repository directory", &above).unwrap_or_default();
@@ -279,7 +278,10 @@ async fn lay_out<S: Engines>(
     let layout = Layout {
         only: "",
         patterns: &job.sparse_checkout,
-        visible_git: true,
+        visible_git: match context.settings.volume {
+            Some(_) => VisibleGit::Sharing,
+            None => VisibleGit::Borrowing,
+        },
         // It writes scripts and files beside and into it.
         by_runner: true,
     };
@@ -322,7 +324,7 @@ fn as_task<S: Engines>(running: &Running<'_, S>) -> EngineJob {
             batch_change: BatchChange::default(),
             steps: steps.collect(),
         }),
-        base: Base::Later(Arc::new(NoRepository)),
+        base: laid_out_elsewhere(),
         outer_environment: Arc::default(),
         mount_directory: running.place.data(),
         mounts: Vec::new().into(),
@@ -330,6 +332,36 @@ fn as_task<S: Engines>(running: &Running<'_, S>) -> EngineJob {
         resume: None,
         skip: BTreeSet::new(),
     }
+}
+
+/// The containers that a pod needs for it.
+pub(super) fn slots(
+    job: &Job,
+    checked: &Checked,
+    settings: &Settings,
+) -> Result<Vec<Slot>, String> {
+    if !job.cli_steps.is_empty() {
+        return Err("in a pod, a step can call src for nothing but batch exec".to_owned());
+    }
+    let steps = job.docker_steps.iter().zip(&checked.docker_steps);
+    let is_done_here = |(step, surroundings): &(&DockerStep, &Surroundings)| {
+        Upload::of_docker_step(step, surroundings).is_some()
+    };
+    let slot = |(step, surroundings): (&DockerStep, &Surroundings)| Slot {
+        image: step.image.clone(),
+        user: User::Image,
+        workspace: settings.data(),
+        place: DATA.to_owned(),
+        directory: command::at(&surroundings.directory),
+        files: Vec::new(),
+        mounts: Vec::new(),
+    };
+    Ok(steps.filter(|step| !is_done_here(step)).map(slot).collect())
+}
+
+/// For what the engine does not lay out.
+pub(super) fn laid_out_elsewhere() -> Base {
+    Base::Later(Arc::new(NoRepository))
 }
 
 /// The job lays its repository out itself.

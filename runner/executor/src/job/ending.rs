@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use capstan_engine::fault::Fault;
 use capstan_engine::run::{Cause, Failure, go_duration};
+use serde::{Deserialize, Serialize};
 
 /// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Ending {
     /// All of its steps are done.
     Complete,

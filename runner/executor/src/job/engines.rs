@@ -10,6 +10,7 @@ use capstan_engine::docker::{
 };
 use capstan_engine::fault::{Fault, FaultClass};
 use capstan_engine::mixed::{Connect, MixedEngine};
+use capstan_engine::pod::{PodEngine, Volume};
 use capstan_engine::sandbox::Engine;
 use capstan_engine::state::State;
 use capstan_engine::wasm::{OpenHost, WasmEngine};
@@ -53,8 +54,30 @@ pub struct Needs<'a> {
 /// The containers of an engine that is connected to when a job needs it, and components.
 pub struct DockerAndComponents {
     containers: Arc<Containers>,
+    components: Components,
+}
+
+/// The components that steps are made of.
+pub struct Components {
     host: Arc<dyn Fn() -> Result<capstan_plugin_host::Host, Fault> + Send + Sync>,
     resolver: Resolver,
+}
+
+impl Components {
+    /// `host` makes the host of components when it is first needed, and hands out the same from then on; `resolver` finds them.
+    pub fn new(
+        host: Arc<dyn Fn() -> Result<capstan_plugin_host::Host, Fault> + Send + Sync>,
+        resolver: Resolver,
+    ) -> Self {
+        Self { host, resolver }
+    }
+
+    /// Those of one job.
+    fn of_job(&self, directory: PathBuf, scratch: PathBuf) -> WasmEngine {
+        let host = Arc::clone(&self.host);
+        let open_host: OpenHost = Box::new(move || host());
+        WasmEngine::new(open_host, self.resolver.clone(), directory, scratch)
+    }
 }
 
 /// How to find the engine of containers, and how to sweep it.
@@ -127,16 +150,11 @@ impl Containers {
 }
 
 impl DockerAndComponents {
-    /// `host` makes the host of components when it is first needed, and hands out the same from then on; `resolver` finds them.
-    pub fn new(
-        containers: Arc<Containers>,
-        host: Arc<dyn Fn() -> Result<capstan_plugin_host::Host, Fault> + Send + Sync>,
-        resolver: Resolver,
-    ) -> Self {
+    /// Nothing is connected to yet.
+    pub fn new(containers: Arc<Containers>, components: Components) -> Self {
         Self {
             containers,
-            host,
-            resolver,
+            components,
         }
     }
 }
@@ -153,10 +171,7 @@ impl Engines for DockerAndComponents {
             true => self.containers.environment.credentials(),
             false => Credentials::given(auths),
         };
-        let host = Arc::clone(&self.host);
-        let open_host: OpenHost = Box::new(move || host());
-        let resolver = self.resolver.clone();
-        let components = WasmEngine::new(open_host, resolver, needs.directory, needs.scratch);
+        let components = self.components.of_job(needs.directory, needs.scratch);
         let containers = JobContainers {
             containers: Arc::clone(&self.containers),
             credentials,
@@ -183,5 +198,39 @@ impl Connect for JobContainers {
             sandbox: sandbox.clone(),
             images: Images::new(docker.clone(), info, credentials, progress),
         })
+    }
+}
+
+/// The containers of the pod that this process is in, and components.
+pub struct PodAndComponents {
+    volume: Volume,
+    components: Components,
+}
+
+impl PodAndComponents {
+    /// The gates of `volume` have been laid out.
+    pub fn new(volume: Volume, components: Components) -> Self {
+        Self { volume, components }
+    }
+}
+
+impl Engines for PodAndComponents {
+    type Engine = MixedEngine<PodContainers>;
+
+    fn of_job(&self, needs: Needs<'_>) -> Result<Self::Engine, Fault> {
+        let components = self.components.of_job(needs.directory, needs.scratch);
+        let containers = PodContainers(self.volume.clone());
+        Ok(MixedEngine::new(containers, components))
+    }
+}
+
+/// The containers of a pod, which are there already.
+pub struct PodContainers(Volume);
+
+impl Connect for PodContainers {
+    type Engine = PodEngine;
+
+    async fn connect(&self) -> Result<PodEngine, Fault> {
+        Ok(PodEngine::new(self.0.clone()))
     }
 }

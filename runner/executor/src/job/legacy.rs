@@ -1,6 +1,8 @@
 //! Jobs that call `src batch exec` on the executor's machine (facts/executor-protocol.md 8). What it would do is done here, and told in the
 //! same events.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,21 +15,22 @@ use capstan_core::redact::Secrets;
 use capstan_core::result::StepResult;
 use capstan_core::spec::check_mounts;
 use capstan_engine::docker::PullProgress;
+use capstan_engine::pod::Slot;
 use capstan_engine::run::{
-    Base, Cause, EventLines, Failure, Job as Task, Outcome, Report, Reported, Resume,
-    certain_images,
+    Cause, EventLines, Failure, Job as Task, Outcome, Report, Reported, Resume, certain_images,
 };
 use capstan_engine::sandbox::{Engine, Stream, User, WORK};
-use capstan_protocol::{CliStep, Job};
+use capstan_protocol::{CliStep, Content, Job};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::again::{self, Retold};
-use super::check::Surroundings;
+use super::check::{Checked, Surroundings};
 use super::paths::Below;
 use super::pulls::{PullEntries, PullTeller};
 use super::setup::{Repository, Setup, repository_place};
-use super::{Ending, Engines, Running, ending, files, native};
+use super::slots::of_task;
+use super::{Ending, Engines, Running, Settings, ending, files, native};
 use crate::log::{Entry, ExecutionLog};
 
 /// Largest input that is read: a cached diff may be in it.
@@ -103,10 +106,7 @@ async fn execute<S: Engines>(
     let flags = flags.map_err(|error| command_failed(&error))?;
     let input = read_input(running, surroundings, &flags);
     let input = input.map_err(|error| command_failed(&error))?;
-    let user = match flags.as_image_user {
-        true => User::Image,
-        false => User::Root,
-    };
+    let user = user(&flags);
     let encoding = flags.encoding;
     let task = task(running, surroundings, &flags, input, setup);
     let mut task = task.map_err(|error| command_failed(&error))?;
@@ -116,7 +116,7 @@ async fn execute<S: Engines>(
         EventLines::new(true, move |event| teller.event(event, encoding))
     };
     prepare_images(running, &task, &lines).await;
-    let mut settings = running.settings(user, WORK);
+    let mut settings = running.context.settings.of_steps(user, WORK);
     settings.task_timeout = settings.task_timeout.min(flags.timeout.unwrap_or(TIMEOUT));
     let both = Arc::new(Both {
         lines: Arc::clone(&lines),
@@ -168,6 +168,57 @@ fn below(surroundings: &Surroundings, what: &'static str, path: &str) -> Result<
     Below::directory(what, &whole).map_err(|refused| refused.to_string())
 }
 
+/// The containers that a pod needs for it.
+pub(super) fn slots(
+    job: &Job,
+    checked: &Checked,
+    settings: &Settings,
+) -> Result<Vec<Slot>, String> {
+    let (Some(step), Some(surroundings)) = (job.cli_steps.first(), checked.cli_steps.first())
+    else {
+        return Err("the job has no step".to_owned());
+    };
+    let flags = exec_flags::parse(arguments(step).unwrap_or_default())?;
+    let input = below(surroundings, "input", &flags.input)?.to_string();
+    let input = match job.files.get(&input).map(|file| &file.content) {
+        Some(Content::Inline(bytes)) => str::from_utf8(bytes).map_err(|error| error.to_string())?,
+        _ => {
+            return Err(format!(
+                "the execution input {input:?} is not part of the job"
+            ));
+        }
+    };
+    let input = exec_input::parse(input).map_err(|error| error.to_string())?;
+    let files = workspace_files(surroundings, &flags, settings.data())?;
+    let of_steps = settings.of_steps(user(&flags), WORK);
+    of_task(
+        input.task,
+        BTreeSet::new(),
+        files,
+        &of_steps,
+        &settings.repository(),
+    )
+}
+
+/// Who steps run as.
+fn user(flags: &ExecFlags) -> User {
+    match flags.as_image_user {
+        true => User::Image,
+        false => User::Root,
+    }
+}
+
+/// Where the files are that steps mount.
+fn workspace_files(
+    surroundings: &Surroundings,
+    flags: &ExecFlags,
+    data: PathBuf,
+) -> Result<PathBuf, String> {
+    let path = flags.workspace_files.as_deref().unwrap_or_default();
+    let path = below(surroundings, "directory of workspace files", path)?;
+    Ok(path.names().iter().fold(data, |path, name| path.join(name)))
+}
+
 fn task<S: Engines>(
     running: &Running<'_, S>,
     surroundings: &Surroundings,
@@ -188,16 +239,7 @@ fn task<S: Engines>(
             job.repository_directory, flags.repository
         ));
     }
-    let workspace_files = flags.workspace_files.as_deref().unwrap_or_default();
-    let workspace_files = below(
-        surroundings,
-        "directory of workspace files",
-        workspace_files,
-    )?;
-    let workspace_files = workspace_files
-        .names()
-        .iter()
-        .fold(place.data(), |path, name| path.join(name));
+    let workspace_files = workspace_files(surroundings, flags, place.data())?;
     let resume = match (&input.cached_step_result, input.cached_step_result_found) {
         (Some(value), true) => {
             let result = StepResult::from_json(value.to_string().as_bytes())
@@ -218,14 +260,14 @@ fn task<S: Engines>(
         Repository::new(job, context, setup, &shown, &branch).map_err(|fault| fault.message)?;
     Ok(Task {
         task: Arc::new(input.task),
-        base: Base::Later(Arc::new(repository)),
+        base: native::base(context, repository),
         outer_environment: Arc::new(surroundings.environment.clone()),
         mount_directory: workspace_files,
         mounts: mounts.into(),
         // The log takes them out, and puts in their place what the server says.
         secrets: Secrets::default(),
         resume,
-        skip: std::collections::BTreeSet::new(),
+        skip: BTreeSet::new(),
     })
 }
 

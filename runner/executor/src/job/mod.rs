@@ -18,12 +18,13 @@ mod paths;
 mod place;
 mod pulls;
 mod setup;
+mod slots;
 mod upload;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub use self::ending::Ending;
 pub use self::engines::{Engines, Needs};
 use self::place::Place;
 use self::pulls::Pulls;
+pub use self::slots::{gates, lay_out, slots};
 use crate::client::Client;
 use crate::log::ExecutionLog;
 
@@ -84,8 +86,48 @@ pub struct Settings {
     pub bind_mounts: Vec<BindMount>,
     /// Whether workspaces are kept after the job.
     pub keep_workspaces: bool,
+    /// What this process shares with the containers of its pod, which are there from the beginning and see it: where the job works, and what its steps
+    /// are limited by is the pod's affair. `None`: containers are made for the steps.
+    pub volume: Option<PathBuf>,
     /// Longest run of a job, from its start to the end of its last step; `None`: as long as it takes.
     pub maximum_runtime: Option<Duration>,
+}
+
+impl Settings {
+    /// Where the files of a job's payload are in a pod.
+    fn data(&self) -> PathBuf {
+        self.volume
+            .as_deref()
+            .unwrap_or(Path::new("/"))
+            .join(place::DATA)
+    }
+
+    /// Where the repository of a batch job is in a pod.
+    fn repository(&self) -> PathBuf {
+        self.volume
+            .as_deref()
+            .unwrap_or(Path::new("/"))
+            .join("repository")
+    }
+
+    /// The engine's settings for steps that see the workspace at `in_containers`.
+    fn of_steps(&self, user: User, in_containers: &str) -> capstan_engine::run::Settings {
+        let gateway = "host.docker.internal:host-gateway".to_owned();
+        capstan_engine::run::Settings {
+            user,
+            limits: Limits {
+                cpus: self.cpus,
+                memory: self.memory,
+                pids: None,
+            },
+            mounts: self.bind_mounts.clone(),
+            place: in_containers.to_owned(),
+            hosts: self.host_gateway.then_some(gateway).into_iter().collect(),
+            task_timeout: self.maximum_runtime.unwrap_or(NO_LIMIT),
+            keep_workspaces: self.keep_workspaces,
+            ..capstan_engine::run::Settings::default()
+        }
+    }
 }
 
 /// Longest run of a job that has no limit.
@@ -133,11 +175,16 @@ async fn run_until<S: Engines>(
         }
     };
     let no_place = |error| Ending::Errored(format!("making the job's workspace: {error}"));
-    let mut place = match Place::make(&context.workspaces, job) {
+    let volume = context.settings.volume.as_deref();
+    let made = match volume {
+        Some(volume) => Place::on_volume(volume),
+        None => Place::make(&context.workspaces, job),
+    };
+    let mut place = match made {
         Ok(place) => place,
         Err(error) => return no_place(error),
     };
-    let mut pauses = again::PAUSES.iter();
+    let mut pauses = again::pauses(&context.settings).iter();
     let (ending, engine) = loop {
         let pulls = Pulls::default();
         let engine = context.engines.of_job(Needs {
@@ -179,8 +226,10 @@ async fn run_until<S: Engines>(
             break (no_place(error), Some(engine));
         }
     };
-    let keep = context.settings.keep_workspaces;
-    place.put_away(engine.as_deref(), keep, log).await;
+    if volume.is_none() {
+        let keep = context.settings.keep_workspaces;
+        place.put_away(engine.as_deref(), keep, log).await;
+    }
     ending
 }
 
@@ -261,30 +310,6 @@ impl<S: Engines> Running<'_, S> {
             settings,
             report,
             cancel: self.stop.clone(),
-        }
-    }
-
-    /// The engine's settings for steps that see the workspace at `in_containers`.
-    fn settings(&self, user: User, in_containers: &str) -> capstan_engine::run::Settings {
-        let settings = &self.context.settings;
-        let gateway = "host.docker.internal:host-gateway".to_owned();
-        capstan_engine::run::Settings {
-            user,
-            limits: Limits {
-                cpus: settings.cpus,
-                memory: settings.memory,
-                pids: None,
-            },
-            mounts: settings.bind_mounts.clone(),
-            place: in_containers.to_owned(),
-            hosts: settings
-                .host_gateway
-                .then_some(gateway)
-                .into_iter()
-                .collect(),
-            task_timeout: settings.maximum_runtime.unwrap_or(NO_LIMIT),
-            keep_workspaces: settings.keep_workspaces,
-            ..capstan_engine::run::Settings::default()
         }
     }
 }

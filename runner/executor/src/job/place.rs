@@ -21,6 +21,9 @@ use capstan_protocol::Job;
 
 use crate::log::ExecutionLog;
 
+/// The directory of the payload's files.
+pub(super) const DATA: &str = "data";
+
 /// Where a job works.
 pub(super) struct Place {
     root: PathBuf,
@@ -47,6 +50,17 @@ impl Place {
         Ok(place)
     }
 
+    /// The volume of a pod, where somebody else may have begun to work. It goes with the pod.
+    pub(super) fn on_volume(root: &Path) -> io::Result<Self> {
+        let place = Self {
+            root: root.to_owned(),
+            beginnings: 0,
+            image: Mutex::default(),
+        };
+        place.make_directories()?;
+        Ok(place)
+    }
+
     /// From now on everything is elsewhere, and empty. What was there is put away with the rest.
     pub(super) fn begin_anew(&mut self) -> io::Result<()> {
         self.beginnings += 1;
@@ -55,7 +69,7 @@ impl Place {
 
     fn make_directories(&self) -> io::Result<()> {
         for directory in [self.data(), self.tasks(), self.scratch()] {
-            fs_err::create_dir(directory)?;
+            fs_err::create_dir_all(directory)?;
         }
         let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs_err::set_permissions(self.data(), open_to_all)
@@ -69,7 +83,7 @@ impl Place {
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.directory("data", self.beginnings)
+        self.directory(DATA, self.beginnings)
     }
 
     pub(super) fn tasks(&self) -> PathBuf {
@@ -143,7 +157,7 @@ impl Place {
         }
         if let (Some(engine), Some(image)) = (engine, &image) {
             for beginning in 0..=self.beginnings {
-                let data = self.directory("data", beginning);
+                let data = self.directory(DATA, beginning);
                 if data.exists() {
                     engine.reclaim(image, &Files::Directory(data)).await?;
                 }

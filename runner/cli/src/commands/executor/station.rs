@@ -8,7 +8,7 @@ use capstan_engine::docker::{self, EngineInfo, Owner, SeenAt};
 use capstan_engine::state::{Run, State};
 use capstan_engine::workspace::{Checkouts, Sight};
 use capstan_executor::client::{Client, VERSION};
-use capstan_executor::job::engines::{Containers, DockerAndComponents};
+use capstan_executor::job::engines::{Components, Containers, DockerAndComponents};
 use capstan_executor::job::{self, Ending, JobContext};
 use capstan_executor::log::ExecutionLog;
 use capstan_executor::supervisor::Work;
@@ -133,6 +133,7 @@ impl Station {
                 .map(|(_, mount)| mount.clone())
                 .collect(),
             keep_workspaces: executor.keep_workspaces,
+            volume: None,
             maximum_runtime: executor.maximum_runtime,
         };
         tracing::debug!(policies = plugins.have(Hook::Policy), "plugins are loaded");
@@ -140,7 +141,10 @@ impl Station {
             client,
             workspaces,
             settings,
-            engines: DockerAndComponents::new(Arc::clone(&containers), host, resolver),
+            engines: DockerAndComponents::new(
+                Arc::clone(&containers),
+                Components::new(host, resolver),
+            ),
             git: tools.git,
             remotes: tools.remotes,
             checkouts,

@@ -8,6 +8,7 @@ mod environment;
 mod reports;
 mod scheduling;
 mod secrets;
+mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ use capstan_core::event::Event;
 use capstan_core::redact::Secrets;
 use capstan_core::result::StepResult;
 use capstan_core::spec::check_mounts;
+use capstan_engine::pod::Slot;
 use capstan_engine::run::{Base, Job as Task, Outcome, Report, Resume, Runner};
 use capstan_engine::sandbox::{Engine, User};
 use capstan_protocol::Job;
@@ -17,9 +18,11 @@ use capstan_protocol::Job;
 use self::narrator::Narrator;
 pub(super) use self::plan::Plan;
 use super::again;
+use super::check::Checked;
 use super::command;
 use super::setup::{Repository, Setup, repository_place};
-use super::{Ending, Engines, JobContext, Place, Running};
+use super::slots::of_task;
+use super::{Ending, Engines, JobContext, Place, Running, Settings};
 
 /// Directory of the files that users mount into steps.
 pub(super) const WORKSPACE_FILES: &str = "workspace-files";
@@ -65,7 +68,7 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>, plan: Plan) -> End
     ));
     running.pulls.tell(&narrator);
     let in_containers = format!("{}/{}", command::DATA, checked.repository_directory);
-    let settings = running.settings(User::Image, &in_containers);
+    let settings = context.settings.of_steps(User::Image, &in_containers);
     let report = Arc::clone(&narrator) as Arc<dyn Report>;
     let ran = again::run(running, &mut task, &settings, &report, narrator.as_ref()).await;
     let (runner, outcome) = match ran {
@@ -110,6 +113,37 @@ fn not_kept(job: i64, step: usize) -> String {
     format!("not-kept-{job}-step-{step}")
 }
 
+/// Where the files of a batch job are.
+pub(super) fn base<S>(context: &JobContext<S>, repository: Repository) -> Base {
+    let origin = Arc::new(repository);
+    match context.settings.volume {
+        Some(_) => Base::Into {
+            origin,
+            directory: context.settings.repository(),
+        },
+        None => Base::Later(origin),
+    }
+}
+
+/// The containers that a pod needs for it.
+pub(super) fn slots(
+    plan: Plan,
+    checked: &Checked,
+    settings: &Settings,
+) -> Result<Vec<Slot>, String> {
+    let place = format!("{}/{}", command::DATA, checked.repository_directory);
+    let of_steps = settings.of_steps(User::Image, &place);
+    let files = settings.data().join(WORKSPACE_FILES);
+    let skip = plan.skip();
+    of_task(
+        plan.input.task,
+        skip,
+        files,
+        &of_steps,
+        &settings.repository(),
+    )
+}
+
 /// The job as the engine runs it.
 fn task<S: Engines>(
     job: &Job,
@@ -128,7 +162,7 @@ fn task<S: Engines>(
         Repository::new(job, context, setup, &shown, &branch).map_err(|fault| fault.message)?;
     Ok(Task {
         task: Arc::new(task),
-        base: Base::Later(Arc::new(repository)),
+        base: base(context, repository),
         outer_environment: Arc::new(plan.environment.clone()),
         mount_directory: files,
         mounts: mounts.into(),

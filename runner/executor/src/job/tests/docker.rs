@@ -6,7 +6,7 @@ use capstan_engine::state::State;
 use capstan_plugin_store::{Fetcher, Lock, Resolver, Store};
 use serde_json::json;
 
-use super::super::engines::{Containers, DockerAndComponents};
+use super::super::engines::{Components, Containers, DockerAndComponents};
 use super::*;
 
 /// With the engine of this machine, or `None` with a printed reason where there is none.
@@ -38,7 +38,8 @@ async fn docker() -> Option<Bench<DockerAndComponents>> {
         fetcher: Fetcher::new(environment.credentials(), |_: &_, _| {}),
     };
     let no_host = Arc::new(|| Err(Fault::workspace("there are no components here")));
-    Some(bench.with(DockerAndComponents::new(containers, no_host, resolver)))
+    let components = Components::new(no_host, resolver);
+    Some(bench.with(DockerAndComponents::new(containers, components)))
 }
 
 #[tokio::test]

@@ -1,0 +1,156 @@
+//! `capstan pod`: one job, in the containers of the pod that this process is in.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use capstan_core::duration;
+use capstan_engine::pod::COMMAND;
+use capstan_engine::workspace::Checkouts;
+use capstan_executor::client::{Client, ClientSettings, Queues, Secret};
+use capstan_executor::job::engines::{Components, PodAndComponents};
+use capstan_executor::job::{self, Ending, JobContext, Settings};
+use capstan_executor::log::{ExecutionLog, Redaction, Sink};
+use capstan_executor::metrics::Metrics;
+use capstan_executor::pod::Narrator;
+use capstan_protocol::Job;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Pod, PodJob, SettingFlags};
+use crate::config::{Config, Environment};
+use crate::engines;
+use crate::failure::{Exit, Failed};
+use crate::plugins;
+use crate::printer;
+use crate::tools::{CHECKOUTS, Tools};
+
+/// How often the server is asked for the same thing.
+const TRIES: u32 = 5;
+
+pub(super) async fn run(
+    command: Pod,
+    config_file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Exit, Failed> {
+    let (Pod::Prepare(args) | Pod::Run(args)) = &command;
+    let body = fs_err::read(&args.job).map_err(Failed::environment)?;
+    let job = Job::decode(&body).map_err(Failed::usage)?;
+    let queue = job.identity.queue.clone();
+    let metrics = Metrics::new(std::slice::from_ref(&queue));
+    let client = client(args, queue, metrics.clone())?;
+    let timeout = args.timeout.as_deref().map(duration::parse).transpose();
+    let settings = Settings {
+        volume: Some(args.volume.clone()),
+        maximum_runtime: timeout.map_err(Failed::usage)?,
+        ..Settings::default()
+    };
+    match command {
+        Pod::Prepare(_) => {
+            let laid_out = job::lay_out(&job, &settings, &client).await;
+            let gates = laid_out.map_err(Failed::environment)?;
+            for (index, slot) in gates.slots().iter().enumerate() {
+                let container = json!({
+                    "image": slot.image,
+                    "user": slot.user,
+                    "command": COMMAND,
+                    "mounts": gates.mounts(index),
+                });
+                printer::result_line(container).map_err(Failed::environment)?;
+            }
+            Ok(Exit::Success)
+        }
+        Pod::Run(_) => {
+            let narrator = Narrator::new(std::io::stdout());
+            let context = context(settings, &job, client, config_file, environment).await?;
+            let ending = see_through(&job, &context, Arc::clone(&narrator) as _, metrics).await;
+            narrator.end(ending).map_err(Failed::environment)?;
+            Ok(Exit::Success)
+        }
+    }
+}
+
+/// The server, as a job may ask it: by its token.
+fn client(args: &PodJob, queue: String, metrics: Metrics) -> Result<Client, Failed> {
+    let settings = ClientSettings {
+        frontend: args.frontend.parse().map_err(Failed::usage)?,
+        secret: Secret::new(String::new()),
+        executor_name: args.executor.clone(),
+        queues: Queues::Single(queue),
+        tries: TRIES,
+        cpus: 0,
+        memory: String::new(),
+        disk: String::new(),
+    };
+    Client::new(settings, metrics).map_err(Failed::environment)
+}
+
+async fn context(
+    settings: Settings,
+    job: &Job,
+    client: Client,
+    config_file: Option<&Path>,
+    environment: &Environment,
+) -> Result<JobContext<PodAndComponents>, Failed> {
+    let directory = std::env::current_dir().map_err(Failed::environment)?;
+    let flags = SettingFlags::default();
+    let config = Config::load(config_file, environment, &flags, &directory)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let volume = settings.volume.clone().unwrap_or_default();
+    let mut tools = Tools::open(&config, environment).await?;
+    // What steps find in `.git` is linked from there.
+    tools.keep_in(&volume.join(CHECKOUTS), &config);
+    let host = engines::open_host(&config);
+    let plugins = plugins::load_quietly(&config, environment, &host).await?;
+    let registries = engines::environment_of(&config, environment);
+    let resolver = engines::resolver(&config, &registries, &config.lock_path())?;
+    let gates = job::gates(job, &settings).map_err(Failed::usage)?;
+    Ok(JobContext {
+        client: Arc::new(client),
+        workspaces: volume,
+        settings,
+        engines: PodAndComponents::new(gates, Components::new(host, resolver)),
+        git: tools.git,
+        remotes: tools.remotes,
+        checkouts: Checkouts::own(),
+        plugins,
+    })
+}
+
+/// Runs the job to its end, or until this process is told to stop.
+async fn see_through(
+    job: &Job,
+    context: &JobContext<PodAndComponents>,
+    sink: Arc<dyn Sink>,
+    metrics: Metrics,
+) -> Ending {
+    let redaction = match Redaction::new(&job.redacted_values, [&*job.identity.token]) {
+        Ok(redaction) => redaction,
+        Err(error) => return Ending::Errored(error.to_string()),
+    };
+    let log = Arc::new(ExecutionLog::new(sink, redaction, metrics));
+    let cancel = CancellationToken::new();
+    let running = job::run(job, context, &log, cancel.clone());
+    let ending = tokio::select! {
+        ending = running => ending,
+        never = stopped(cancel) => never,
+    };
+    if let Err(error) = log.flush().await {
+        tracing::warn!(%error, "not all of the log was told");
+    }
+    ending
+}
+
+/// Cancels at the first signal. Never ends.
+async fn stopped(cancel: CancellationToken) -> Ending {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            terminate.recv().await;
+            cancel.cancel();
+        }
+        Err(error) => tracing::warn!(%error, "signals are not heard of"),
+    }
+    std::future::pending().await
+}

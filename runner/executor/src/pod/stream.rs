@@ -1,0 +1,342 @@
+//! What the runner of a pod tells, a line of JSON for each thing.
+//!
+//! Entries of the log are numbered from 0 in the order in which they begin. Of what a command says only what is new is told.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use capstan_protocol::LogEntry;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use crate::client::{Cause, ClientError};
+use crate::job::Ending;
+use crate::log::{Entry, ExecutionLog, Sink};
+
+/// How the keys of steps begin in containers of Docker, and how in those of a pod.
+const KEYS: (&str, &str) = ("step.docker.", "step.kubernetes.");
+
+/// Something that is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Told {
+    /// An entry begins.
+    Begin {
+        /// What it is about.
+        key: String,
+        /// Its command, if it is one.
+        command: Option<Vec<String>>,
+    },
+    /// There is more of an entry.
+    More {
+        /// Its number.
+        entry: usize,
+        /// What is added to what it said.
+        text: String,
+    },
+    /// An entry has ended.
+    End {
+        /// Its number.
+        entry: usize,
+        /// How.
+        exit_code: i32,
+    },
+    /// The job has ended. Nothing comes after it.
+    Ending(Ending),
+}
+
+/// Tells what goes to an [`ExecutionLog`].
+pub struct Narrator<W> {
+    state: Mutex<State<W>>,
+}
+
+struct State<W> {
+    out: W,
+    /// How many bytes of each entry were told.
+    told: Vec<usize>,
+}
+
+impl<W: Write + Send + 'static> Narrator<W> {
+    /// Tells it to `out`.
+    pub fn new(out: W) -> Arc<Self> {
+        let told = Vec::new();
+        Arc::new(Self {
+            state: Mutex::new(State { out, told }),
+        })
+    }
+
+    /// Tells how the job has ended.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn end(&self, ending: Ending) -> io::Result<()> {
+        self.lock().write(&Told::Ending(ending))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W: Write> State<W> {
+    fn write(&mut self, told: &Told) -> io::Result<()> {
+        let mut line = serde_json::to_vec(told)?;
+        line.push(b'\n');
+        self.out.write_all(&line)?;
+        self.out.flush()
+    }
+
+    fn begin(&mut self, entry: &LogEntry) -> io::Result<usize> {
+        let (key, command) = (entry.key.clone(), entry.command.clone());
+        self.write(&Told::Begin { key, command })?;
+        self.told.push(0);
+        Ok(self.told.len() - 1)
+    }
+
+    /// Tells what is new of an entry. Its text only ever grows.
+    fn go_on(&mut self, number: usize, entry: &LogEntry) -> io::Result<()> {
+        let told = self.told.get(number).copied().unwrap_or_default();
+        if let Some(text) = entry.out.get(told..).filter(|text| !text.is_empty()) {
+            let (entry, text) = (number, text.to_owned());
+            self.write(&Told::More { entry, text })?;
+        }
+        if let Some(told) = self.told.get_mut(number) {
+            *told = entry.out.len();
+        }
+        match entry.exit_code {
+            Some(exit_code) => self.write(&Told::End {
+                entry: number,
+                exit_code,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn failed(error: &io::Error) -> ClientError {
+    ClientError {
+        message: format!("telling what a job says: {error}"),
+        cause: Cause::NoAnswer,
+    }
+}
+
+impl<W: Write + Send + 'static> Sink for Narrator<W> {
+    fn add<'a>(&'a self, entry: &LogEntry) -> BoxFuture<'a, Result<i64, ClientError>> {
+        let mut state = self.lock();
+        let told = state.begin(entry).and_then(|number| {
+            state.go_on(number, entry)?;
+            i64::try_from(number).map_err(io::Error::other)
+        });
+        Box::pin(std::future::ready(told.map_err(|error| failed(&error))))
+    }
+
+    fn update<'a>(
+        &'a self,
+        number: i64,
+        entry: &LogEntry,
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        let number = usize::try_from(number).map_err(io::Error::other);
+        let told = number.and_then(|number| self.lock().go_on(number, entry));
+        Box::pin(std::future::ready(told.map_err(|error| failed(&error))))
+    }
+}
+
+/// Writes what the runner of a pod has told to the log of its job.
+pub struct Replay {
+    log: Arc<ExecutionLog>,
+    /// Those that have not ended yet, and `None` for the others, by their numbers.
+    entries: Vec<Option<Entry>>,
+}
+
+impl Replay {
+    /// Nothing has been told yet.
+    pub fn new(log: Arc<ExecutionLog>) -> Self {
+        Self {
+            log,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Takes a line. The ending of the job, if that is what it tells. Lines that make no sense are passed over: a runner of another version may tell more.
+    pub fn line(&mut self, line: &[u8]) -> Option<Ending> {
+        let told = match serde_json::from_slice(line) {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::debug!(%error, "a line of a pod makes no sense");
+                return None;
+            }
+        };
+        match told {
+            Told::Begin { key, command } => {
+                let (docker, kubernetes) = KEYS;
+                let key = match key.strip_prefix(docker) {
+                    Some(rest) => format!("{kubernetes}{rest}"),
+                    None => key,
+                };
+                self.entries.push(Some(self.log.begin(&key, command)));
+            }
+            Told::More { entry, text } => {
+                if let Some(Some(entry)) = self.entries.get(entry) {
+                    entry.text(&text);
+                }
+            }
+            Told::End { entry, exit_code } => {
+                let entry = self.entries.get_mut(entry);
+                if let Some(entry) = entry.and_then(Option::take) {
+                    entry.close(exit_code);
+                }
+            }
+            Told::Ending(ending) => return Some(ending),
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::log::Redaction;
+    use crate::metrics::Metrics;
+
+    /// What was written.
+    #[derive(Debug, Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        fn lines(&self) -> Vec<Vec<u8>> {
+            let bytes = self.0.lock().unwrap();
+            let lines = bytes.split(|&byte| byte == b'\n');
+            lines
+                .filter(|line| !line.is_empty())
+                .map(<[u8]>::to_vec)
+                .collect()
+        }
+    }
+
+    /// The entries that a server would have, by key.
+    #[derive(Debug, Default)]
+    struct Server(Mutex<Vec<LogEntry>>);
+
+    impl Sink for Server {
+        fn add<'a>(&'a self, entry: &LogEntry) -> BoxFuture<'a, Result<i64, ClientError>> {
+            let mut entries = self.0.lock().unwrap();
+            entries.push(entry.clone());
+            let number = i64::try_from(entries.len() - 1).unwrap();
+            Box::pin(std::future::ready(Ok(number)))
+        }
+
+        fn update<'a>(
+            &'a self,
+            number: i64,
+            entry: &LogEntry,
+        ) -> BoxFuture<'a, Result<(), ClientError>> {
+            let number = usize::try_from(number).unwrap();
+            self.0.lock().unwrap()[number] = entry.clone();
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    fn log(sink: Arc<dyn Sink>) -> Arc<ExecutionLog> {
+        let metrics = Metrics::new(&["batches".to_owned()]);
+        Arc::new(ExecutionLog::new(sink, Redaction::default(), metrics))
+    }
+
+    #[tokio::test]
+    async fn what_a_job_says_in_a_pod_is_what_the_server_gets() {
+        let written = Written::default();
+        let narrator = Narrator::new(written.clone());
+        let inside = log(Arc::clone(&narrator) as _);
+        let command = Some(vec!["git".to_owned(), "fetch".to_owned()]);
+        let fetch = inside.begin("setup.git.fetch", command.clone());
+        let step = inside.begin("step.docker.step.0.run", None);
+        fetch.line(capstan_engine::sandbox::Stream::Stderr, b"remote: 1\xff");
+        fetch.close(0);
+        step.event("{\"a\":\"\u{1f980}\\n\"}");
+        // One that is left open.
+        inside.begin("teardown.fs", None).text("Removing\n");
+        inside.flush().await.unwrap();
+        narrator.end(Ending::Errored("the end".to_owned())).unwrap();
+
+        let server = Arc::new(Server::default());
+        let outside = log(Arc::clone(&server) as _);
+        let mut replay = Replay::new(Arc::clone(&outside));
+        let mut endings = Vec::new();
+        for line in written.lines() {
+            endings.extend(replay.line(&line));
+            assert_eq!(replay.line(b"{\"later\":{}}"), None);
+        }
+        drop(replay);
+        outside.flush().await.unwrap();
+        assert_eq!(endings, [Ending::Errored("the end".to_owned())]);
+        let entries = server.0.lock().unwrap();
+        let shown: Vec<_> = entries
+            .iter()
+            .map(|entry| (&*entry.key, entry.exit_code, &*entry.out))
+            .collect();
+        let expected = [
+            ("setup.git.fetch", Some(0), "stderr: remote: 1\u{fffd}\n"),
+            (
+                "step.kubernetes.step.0.run",
+                Some(-1),
+                "stdout: {\"a\":\"\u{1f980}\\n\"}\n",
+            ),
+            ("teardown.fs", Some(-1), "Removing\n"),
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(entries[0].command, command);
+    }
+
+    proptest! {
+        #[test]
+        fn each_byte_is_told_once(parts in proptest::collection::vec((0..3usize, ".{0,20}"), 0..40)) {
+            let written = Written::default();
+            let narrator = Narrator::new(written.clone());
+            let mut entries: Vec<LogEntry> = (0..3)
+                .map(|n| LogEntry {
+                    key: n.to_string(),
+                    command: None,
+                    start_time: Timestamp::UNIX_EPOCH,
+                    exit_code: None,
+                    out: String::new(),
+                    duration_ms: None,
+                })
+                .collect();
+            let done = |future: BoxFuture<'_, Result<(), ClientError>>| {
+                futures_util::FutureExt::now_or_never(future).unwrap().unwrap();
+            };
+            for entry in &entries {
+                let added = futures_util::FutureExt::now_or_never(narrator.add(entry));
+                prop_assert_eq!(added.unwrap().unwrap().to_string(), entry.key.clone());
+            }
+            for (number, text) in &parts {
+                entries[*number].out.push_str(text);
+                done(narrator.update(i64::try_from(*number).unwrap(), &entries[*number]));
+            }
+            let mut heard: BTreeMap<usize, String> = BTreeMap::new();
+            for line in written.lines() {
+                if let Told::More { entry, text } = serde_json::from_slice(&line).unwrap() {
+                    heard.entry(entry).or_default().push_str(&text);
+                }
+            }
+            for (number, entry) in entries.iter().enumerate() {
+                prop_assert_eq!(heard.remove(&number).unwrap_or_default(), entry.out.clone());
+            }
+        }
+    }
+}
