@@ -22,6 +22,12 @@ use crate::sandbox::{Chunk, Exit, Gated, Inputs, Preparation, Stream};
 /// How long the engine may take to notice that a container has ended.
 const NOTICE: Duration = Duration::from_secs(30);
 
+/// How often the engine is asked again whether a limit was the reason of a kill.
+const LATE: u32 = 5;
+
+/// The wait before that.
+const LATER: Duration = Duration::from_millis(50);
+
 /// Exit code of a process killed by SIGKILL, which is what running out of memory looks like.
 const KILLED: i32 = 137;
 
@@ -99,6 +105,19 @@ impl Shared {
             }
         };
         Ok(i32::try_from(code).unwrap_or(i32::MAX))
+    }
+
+    /// Whether something in a container that has ended was killed for lack of memory. The engine hears of that apart from the end, under load a
+    /// moment later, so it is asked up to so many times more.
+    async fn ran_out(&self, id: &str, doing: &str, more: u32) -> bool {
+        for _ in 0..more {
+            match self.exit(id, doing).await {
+                Ok(exit) if !exit.out_of_memory => tokio::time::sleep(LATER).await,
+                exit => return exit.is_ok(),
+            }
+        }
+        let exit = self.exit(id, doing).await;
+        exit.is_ok_and(|exit| exit.out_of_memory)
     }
 
     /// The end of a container as the engine saw it.
@@ -198,14 +217,13 @@ impl Container {
                             self.shared.exit_code(&id, &doing).await?;
                         }
                     }
-                    let may_be_memory =
-                        code == KILLED || (code != 0 && self.preparation.limits.memory.is_some());
-                    let out_of_memory = may_be_memory
-                        && self
-                            .shared
-                            .exit(&id, &doing)
-                            .await
-                            .is_ok_and(|exit| exit.out_of_memory);
+                    let is_limited = self.preparation.limits.memory.is_some();
+                    let out_of_memory = match code {
+                        KILLED if is_limited => self.shared.ran_out(&id, &doing, LATE).await,
+                        KILLED => self.shared.ran_out(&id, &doing, 0).await,
+                        0 => false,
+                        _ => is_limited && self.shared.ran_out(&id, &doing, 0).await,
+                    };
                     Exit {
                         code,
                         out_of_memory,
