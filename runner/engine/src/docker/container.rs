@@ -22,10 +22,10 @@ use crate::sandbox::{Chunk, Exit, Gated, Inputs, Preparation, Stream};
 /// How long the engine may take to notice that a container has ended.
 const NOTICE: Duration = Duration::from_secs(30);
 
-/// How often the engine is asked again whether a limit was the reason of a kill.
-const LATE: u32 = 5;
+/// How often the engine is asked whether a limit was the reason of a kill.
+const ASKS: u32 = 6;
 
-/// The wait before that.
+/// The wait before it is asked again.
 const LATER: Duration = Duration::from_millis(50);
 
 /// Exit code of a process killed by SIGKILL, which is what running out of memory looks like.
@@ -108,16 +108,19 @@ impl Shared {
     }
 
     /// Whether something in a container that has ended was killed for lack of memory. The engine hears of that apart from the end, under load a
-    /// moment later, so it is asked up to so many times more.
-    async fn ran_out(&self, id: &str, doing: &str, more: u32) -> bool {
-        for _ in 0..more {
+    /// moment later, so it may be asked several times.
+    async fn ran_out(&self, id: &str, doing: &str, asks: u32) -> bool {
+        for ask in 0..asks {
+            if ask > 0 {
+                tokio::time::sleep(LATER).await;
+            }
             match self.exit(id, doing).await {
-                Ok(exit) if !exit.out_of_memory => tokio::time::sleep(LATER).await,
-                exit => return exit.is_ok(),
+                Ok(exit) if exit.out_of_memory => return true,
+                Ok(_) => {}
+                Err(_) => return false,
             }
         }
-        let exit = self.exit(id, doing).await;
-        exit.is_ok_and(|exit| exit.out_of_memory)
+        false
     }
 
     /// The end of a container as the engine saw it.
@@ -218,12 +221,13 @@ impl Container {
                         }
                     }
                     let is_limited = self.preparation.limits.memory.is_some();
-                    let out_of_memory = match code {
-                        KILLED if is_limited => self.shared.ran_out(&id, &doing, LATE).await,
-                        KILLED => self.shared.ran_out(&id, &doing, 0).await,
-                        0 => false,
-                        _ => is_limited && self.shared.ran_out(&id, &doing, 0).await,
+                    let asks = match (code, is_limited) {
+                        (0, _) => 0,
+                        (KILLED, true) => ASKS,
+                        (KILLED, false) | (_, true) => 1,
+                        (_, false) => 0,
                     };
+                    let out_of_memory = self.shared.ran_out(&id, &doing, asks).await;
                     Exit {
                         code,
                         out_of_memory,

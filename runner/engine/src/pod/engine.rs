@@ -3,9 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::container::PodContainer;
-use super::volume::Volume;
+use super::volume::{Slot, Volume};
 use crate::fault::Fault;
-use crate::sandbox::{Engine, Files, Image, Preparation, Sandbox};
+use crate::sandbox::{Engine, Files, Image, Limits, Preparation, Sandbox};
 
 /// The containers of the pod that this process is in.
 #[derive(Debug)]
@@ -26,9 +26,14 @@ impl PodEngine {
 
     /// The first free container that is what a step needs.
     fn take(&self, preparation: &Preparation) -> Option<usize> {
+        // What a pod says of all of its containers, none can have otherwise.
+        if preparation.limits != Limits::default() || preparation.network.is_some() {
+            return None;
+        }
+        let wanted = Slot::of(preparation);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let mut slots = self.volume.slots().iter().zip(taken.iter());
-        let index = slots.position(|(slot, taken)| !taken && slot.fits(preparation))?;
+        let index = slots.position(|(slot, taken)| !taken && *slot == wanted)?;
         taken[index] = true;
         Some(index)
     }

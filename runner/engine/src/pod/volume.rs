@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{self, Directory, MOUNT, POD_GATE_SCRIPT, Token, quote};
-use crate::sandbox::{BindMount, Limits, Preparation, User};
+use crate::sandbox::{BindMount, Preparation, User};
 
 /// What a step's container runs. It needs nothing of its image but a shell.
 pub const COMMAND: [&str; 2] = ["/bin/sh", gate::GATE];
@@ -45,27 +45,17 @@ pub struct Slot {
 
 impl Slot {
     /// For a step that is prepared so.
-    pub(crate) fn of(preparation: Preparation) -> Self {
+    pub(crate) fn of(preparation: &Preparation) -> Self {
+        let workspace = preparation.workspace.directory();
         Self {
             image: preparation.image.name.clone(),
             user: preparation.user,
-            workspace: preparation
-                .workspace
-                .directory()
-                .unwrap_or(Path::new(""))
-                .to_owned(),
+            workspace: workspace.unwrap_or(Path::new("")).to_owned(),
             place: preparation.place.clone(),
             directory: preparation.step_directory(),
-            files: preparation.files,
-            mounts: preparation.mounts,
+            files: preparation.files.clone(),
+            mounts: preparation.mounts.clone(),
         }
-    }
-
-    /// Whether its container is what a step needs. What a pod says of all of its containers, none can have otherwise.
-    pub(super) fn fits(&self, preparation: &Preparation) -> bool {
-        *self == Self::of(preparation.clone())
-            && preparation.limits == Limits::default()
-            && preparation.network.is_none()
     }
 }
 

@@ -127,10 +127,15 @@ pub(super) async fn open(
         error.into_fault(&format!("reading repository {}", repository.top.display()))
     };
     // Each is a run of git, and they have nothing to wait for.
-    let head = async { resolve(git, git_dir, "HEAD").await };
+    let current = async {
+        match branch {
+            Some(_) => Ok(String::new()),
+            None => current_branch(git, git_dir).await,
+        }
+    };
+    let head = resolve(git, git_dir, "HEAD");
     let (settings, current, head) =
-        tokio::try_join!(settings(git, git_dir), current_branch(git, git_dir), head)
-            .map_err(context)?;
+        tokio::try_join!(settings(git, git_dir), current, head).map_err(context)?;
     let url = settings
         .iter()
         .find_map(|(key, value)| (key == "remote.origin.url").then_some(value.as_str()));

@@ -49,7 +49,7 @@ pub fn slots(job: &Job, settings: &Settings, workspace: &Path) -> Result<Vec<Slo
         let files = Files::Directory(workspace.to_owned());
         let site = Site::of(task, index, files, Vec::new());
         let order = Order::of(settings, &shape, BTreeMap::new(), site);
-        slots.push(Slot::of(order.in_pod()));
+        slots.push(Slot::of(&order.in_pod()));
     }
     Ok(slots)
 }

@@ -43,7 +43,7 @@ pub use self::ending::Ending;
 pub use self::engines::{Engines, Needs};
 use self::place::Place;
 use self::pulls::Pulls;
-pub use self::slots::{gates, lay_out, slots};
+pub use self::slots::{gates, lay_out};
 use crate::client::Client;
 use crate::log::ExecutionLog;
 
@@ -94,20 +94,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The volume of a pod.
+    fn volume(&self) -> &Path {
+        self.volume.as_deref().unwrap_or(Path::new("/"))
+    }
+
     /// Where the files of a job's payload are in a pod.
     fn data(&self) -> PathBuf {
-        self.volume
-            .as_deref()
-            .unwrap_or(Path::new("/"))
-            .join(place::DATA)
+        self.volume().join(place::DATA)
     }
 
     /// Where the repository of a batch job is in a pod.
     fn repository(&self) -> PathBuf {
-        self.volume
-            .as_deref()
-            .unwrap_or(Path::new("/"))
-            .join("repository")
+        self.volume().join("repository")
     }
 
     /// The engine's settings for steps that see the workspace at `in_containers`.

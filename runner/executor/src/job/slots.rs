@@ -11,44 +11,40 @@ use capstan_engine::pod::{Slot, Volume};
 use capstan_engine::run;
 use capstan_protocol::Job;
 
+use super::check::Checked;
 use super::native::Plan;
 use super::place::Place;
 use super::{Settings, check, containers, files, legacy, native};
 use crate::client::Client;
 
-/// The containers that a pod needs for a job, if its volume is where `settings` says. Nothing of the job has to be there yet.
+/// The containers that a pod needs for a job, and their gates, if its volume is where `settings` says. Nothing of the job has to be there yet.
 ///
 /// # Errors
 /// A text for the user, if the payload is not in order, or an image is not known before other steps ran.
-pub fn slots(job: &Job, settings: &Settings) -> Result<Vec<Slot>, String> {
+pub fn gates(job: &Job, settings: &Settings) -> Result<Volume, String> {
     let checked = check::check(job).map_err(|refused| refused.to_string())?;
-    match Plan::of(job, &checked) {
-        Some(Ok(plan)) => native::slots(plan, &checked, settings),
-        Some(Err(error)) => Err(format!("reading the job: {error}")),
-        None if legacy::is_one(job) => legacy::slots(job, &checked, settings),
-        None => containers::slots(job, &checked, settings),
-    }
+    gates_of(job, &checked, settings)
 }
 
-/// The gates of a pod's containers on its volume.
-///
-/// # Errors
-/// As [`slots`].
-pub fn gates(job: &Job, settings: &Settings) -> Result<Volume, String> {
-    let root = settings.volume.as_deref().unwrap_or(Path::new("/"));
-    Ok(Volume::new(&root.join("gates"), slots(job, settings)?))
+fn gates_of(job: &Job, checked: &Checked, settings: &Settings) -> Result<Volume, String> {
+    let slots = match Plan::of(job, checked) {
+        Some(Ok(plan)) => native::slots(plan, checked, settings),
+        Some(Err(error)) => Err(format!("reading the job: {error}")),
+        None if legacy::is_one(job) => legacy::slots(job, checked, settings),
+        None => containers::slots(job, checked, settings),
+    };
+    Ok(Volume::new(&settings.volume().join("gates"), slots?))
 }
 
 /// Puts on the volume of a pod what its containers have to find there when they start: directories, the files of the payload, gates.
 ///
 /// # Errors
-/// A text for the user: as [`slots`], or what could not be got or written.
+/// A text for the user: as [`gates`], or what could not be got or written.
 pub async fn lay_out(job: &Job, settings: &Settings, client: &Client) -> Result<Volume, String> {
-    let gates = gates(job, settings)?;
     let checked = check::check(job).map_err(|refused| refused.to_string())?;
+    let gates = gates_of(job, &checked, settings)?;
     let failed = |error: std::io::Error| format!("laying out the pod's volume: {error}");
-    let root = settings.volume.as_deref().unwrap_or(Path::new("/"));
-    let place = Place::on_volume(root).map_err(failed)?;
+    let place = Place::on_volume(settings.volume()).map_err(failed)?;
     fs_err::create_dir_all(settings.repository()).map_err(failed)?;
     files::write_all(&place.data(), job, &checked.files, client)
         .await
