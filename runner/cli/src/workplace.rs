@@ -237,7 +237,7 @@ pub(crate) async fn put_away(sandbox: Option<&DockerSandbox>, run: &Run) {
 }
 
 /// Removes the directory of a run.
-fn remove(run: &Run) {
+pub(crate) fn remove(run: &Run) {
     match run.remove() {
         Ok(Tidied::Done) => {}
         Ok(Tidied::NeedsReclaim { .. }) => {

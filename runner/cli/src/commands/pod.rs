@@ -7,8 +7,9 @@ use capstan_core::duration;
 use capstan_engine::pod::COMMAND;
 use capstan_engine::workspace::Checkouts;
 use capstan_executor::client::{Client, ClientSettings, Queues, Secret};
+use capstan_executor::cluster::uncompressed;
 use capstan_executor::job::engines::{Components, PodAndComponents};
-use capstan_executor::job::{self, Ending, JobContext, Settings};
+use capstan_executor::job::{self, Ending, JobContext, STOPPED, Settings};
 use capstan_executor::log::{ExecutionLog, Redaction, Sink};
 use capstan_executor::metrics::Metrics;
 use capstan_executor::pod::Narrator;
@@ -34,7 +35,8 @@ pub(super) async fn run(
     environment: &Environment,
 ) -> Result<Exit, Failed> {
     let (Pod::Prepare(args) | Pod::Run(args)) = &command;
-    let body = fs_err::read(&args.job).map_err(Failed::environment)?;
+    let body = fs_err::read(&args.job).and_then(uncompressed);
+    let body = body.map_err(Failed::environment)?;
     let job = Job::decode(&body).map_err(Failed::usage)?;
     let queue = job.identity.queue.clone();
     let metrics = Metrics::new(std::slice::from_ref(&queue));
@@ -135,7 +137,11 @@ async fn see_through(
     let running = job::run(job, context, &log, cancel.clone());
     let ending = tokio::select! {
         ending = running => ending,
-        never = stopped(cancel) => never,
+        never = stopped(cancel.clone()) => never,
+    };
+    let ending = match cancel.is_cancelled() && ending != Ending::Complete {
+        true => Ending::Errored(STOPPED.to_owned()),
+        false => ending,
     };
     if let Err(error) = log.flush().await {
         tracing::warn!(%error, "not all of the log was told");

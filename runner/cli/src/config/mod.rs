@@ -15,7 +15,7 @@ use capstan_core::plugin::Entry;
 use capstan_engine::sandbox::BindMount;
 use capstan_engine::workspace::Method;
 
-pub(crate) use self::executor::{ExecutorConfig, Problems};
+pub(crate) use self::executor::{ClusterConfig, ExecutorConfig, Problems};
 pub(crate) use self::registry::SETTINGS;
 pub(crate) use self::units::duration;
 

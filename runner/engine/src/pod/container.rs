@@ -16,6 +16,9 @@ use crate::fault::Fault;
 use crate::gate::{Arrival, Directory, Finish, OPEN, Output, Token, environment_file, refused};
 use crate::sandbox::{Chunk, Exit, Gated, Inputs, Preparation, Stream};
 
+/// What a failure says if a container has ended and its gate has not told how. The pod's status may know.
+pub const WITHOUT_A_WORD: &str = "the container ended without a word";
+
 /// Longest wait for the end of a step that was told to stop.
 const STOPPING: Duration = Duration::from_secs(10);
 
@@ -137,7 +140,7 @@ impl Gated for PodContainer {
             Finish::Cut(why) => {
                 let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
                 return Err(Fault::workspace(format!(
-                    "{doing}: the container ended without a word{why}"
+                    "{doing}: {WITHOUT_A_WORD}{why}"
                 ))
                 .hint(
                     "it was killed from outside or for lack of memory; the pod's status says which",

@@ -12,6 +12,6 @@ mod container;
 mod engine;
 mod volume;
 
-pub use container::PodContainer;
+pub use container::{PodContainer, WITHOUT_A_WORD};
 pub use engine::PodEngine;
 pub use volume::{COMMAND, Slot, Volume};

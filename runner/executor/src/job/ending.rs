@@ -6,6 +6,9 @@ use capstan_engine::fault::Fault;
 use capstan_engine::run::{Cause, Failure, go_duration};
 use serde::{Deserialize, Serialize};
 
+/// What the runner of a pod says of a job if it was told to stop, by whoever stops pods.
+pub const STOPPED: &str = "the pod was stopped before the job had ended";
+
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

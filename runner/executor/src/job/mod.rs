@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use self::check::{Checked, Variables};
-pub use self::ending::Ending;
+pub use self::ending::{Ending, STOPPED};
 pub use self::engines::{Engines, Needs};
 use self::place::Place;
 use self::pulls::Pulls;

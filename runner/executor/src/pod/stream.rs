@@ -1,6 +1,7 @@
 //! What the runner of a pod tells, a line of JSON for each thing.
 //!
-//! Entries of the log are numbered from 0 in the order in which they begin. Of what a command says only what is new is told.
+//! Lines are numbered from 0, so that whoever reads them again, or lost some, knows. Entries of the log are numbered from 0 in the order in which
+//! they begin. Of what a command says only what is new is told, in pieces.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +17,32 @@ use crate::log::{Entry, ExecutionLog, Sink};
 /// How the keys of steps begin in containers of Docker, and how in those of a pod.
 const KEYS: (&str, &str) = ("step.docker.", "step.kubernetes.");
 
+/// Most bytes of text in a line: lines are short, so that whoever reads them need not hold much.
+const PIECE: usize = 16 << 10;
+
+/// The key of an entry whose beginning was lost.
+const UNKNOWN: &str = "step.kubernetes.unknown";
+
+/// Most entries that are taken for lost at once.
+const MOST_LOST: usize = 1000;
+
+/// A line.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    /// Its number.
+    line: u64,
+    #[serde(flatten)]
+    told: Told,
+}
+
 /// Something that is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Told {
     /// An entry begins.
     Begin {
+        /// Its number.
+        entry: usize,
         /// What it is about.
         key: String,
         /// Its command, if it is one.
@@ -52,6 +73,8 @@ pub struct Narrator<W> {
 
 struct State<W> {
     out: W,
+    /// How many lines were written.
+    lines: u64,
     /// How many bytes of each entry were told.
     told: Vec<usize>,
 }
@@ -59,9 +82,13 @@ struct State<W> {
 impl<W: Write + Send + 'static> Narrator<W> {
     /// Tells it to `out`.
     pub fn new(out: W) -> Arc<Self> {
-        let told = Vec::new();
+        let state = State {
+            out,
+            lines: 0,
+            told: Vec::new(),
+        };
         Arc::new(Self {
-            state: Mutex::new(State { out, told }),
+            state: Mutex::new(state),
         })
     }
 
@@ -70,7 +97,7 @@ impl<W: Write + Send + 'static> Narrator<W> {
     /// # Errors
     /// If it cannot be written.
     pub fn end(&self, ending: Ending) -> io::Result<()> {
-        self.lock().write(&Told::Ending(ending))
+        self.lock().write(Told::Ending(ending))
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {
@@ -79,32 +106,42 @@ impl<W: Write + Send + 'static> Narrator<W> {
 }
 
 impl<W: Write> State<W> {
-    fn write(&mut self, told: &Told) -> io::Result<()> {
-        let mut line = serde_json::to_vec(told)?;
-        line.push(b'\n');
-        self.out.write_all(&line)?;
+    fn write(&mut self, told: Told) -> io::Result<()> {
+        let line = self.lines;
+        let mut text = serde_json::to_vec(&Line { line, told })?;
+        text.push(b'\n');
+        self.out.write_all(&text)?;
+        self.lines += 1;
         self.out.flush()
     }
 
     fn begin(&mut self, entry: &LogEntry) -> io::Result<usize> {
         let (key, command) = (entry.key.clone(), entry.command.clone());
-        self.write(&Told::Begin { key, command })?;
+        let entry = self.told.len();
+        self.write(Told::Begin {
+            entry,
+            key,
+            command,
+        })?;
         self.told.push(0);
-        Ok(self.told.len() - 1)
+        Ok(entry)
     }
 
     /// Tells what is new of an entry. Its text only ever grows.
     fn go_on(&mut self, number: usize, entry: &LogEntry) -> io::Result<()> {
-        let told = self.told.get(number).copied().unwrap_or_default();
-        if let Some(text) = entry.out.get(told..).filter(|text| !text.is_empty()) {
-            let (entry, text) = (number, text.to_owned());
-            self.write(&Told::More { entry, text })?;
-        }
-        if let Some(told) = self.told.get_mut(number) {
-            *told = entry.out.len();
+        let mut told = self.told.get(number).copied().unwrap_or_default();
+        while told < entry.out.len() {
+            let end = entry.out.floor_char_boundary(told + PIECE);
+            let text = entry.out.get(told..end).unwrap_or_default().to_owned();
+            let entry = number;
+            self.write(Told::More { entry, text })?;
+            told = end;
+            if let Some(before) = self.told.get_mut(number) {
+                *before = told;
+            }
         }
         match entry.exit_code {
-            Some(exit_code) => self.write(&Told::End {
+            Some(exit_code) => self.write(Told::End {
                 entry: number,
                 exit_code,
             }),
@@ -141,54 +178,94 @@ impl<W: Write + Send + 'static> Sink for Narrator<W> {
     }
 }
 
-/// Writes what the runner of a pod has told to the log of its job.
+/// Writes what the runner of a pod has told to the log of its job. It may be read again from any line: what was heard before is passed over.
 pub struct Replay {
     log: Arc<ExecutionLog>,
+    /// The number of the next line that is new.
+    next: u64,
     /// Those that have not ended yet, and `None` for the others, by their numbers.
     entries: Vec<Option<Entry>>,
 }
 
 impl Replay {
-    /// Nothing has been told yet.
+    /// Nothing has been heard yet.
     pub fn new(log: Arc<ExecutionLog>) -> Self {
         Self {
             log,
+            next: 0,
             entries: Vec::new(),
         }
     }
 
-    /// Takes a line. The ending of the job, if that is what it tells. Lines that make no sense are passed over: a runner of another version may tell more.
+    /// Takes a line. The ending of the job, if that is what it tells. Lines that make no sense are passed over: a runner of another version may tell more,
+    /// and what it has to say to its operator is among them.
     pub fn line(&mut self, line: &[u8]) -> Option<Ending> {
-        let told = match serde_json::from_slice(line) {
-            Ok(told) => told,
+        let Line { line, told } = match serde_json::from_slice(line) {
+            Ok(line) => line,
             Err(error) => {
-                tracing::debug!(%error, "a line of a pod makes no sense");
+                tracing::debug!(%error, line = %String::from_utf8_lossy(line), "a pod's runner says");
                 return None;
             }
         };
+        if line < self.next {
+            return None;
+        }
+        let lost = line - self.next;
+        if lost > 0 {
+            let notice = format!("[{lost} lines of the pod's log are lost]\n");
+            self.entries
+                .iter()
+                .flatten()
+                .for_each(|entry| entry.told(&notice));
+        }
+        self.next = line + 1;
         match told {
-            Told::Begin { key, command } => {
-                let (docker, kubernetes) = KEYS;
-                let key = match key.strip_prefix(docker) {
-                    Some(rest) => format!("{kubernetes}{rest}"),
-                    None => key,
-                };
-                self.entries.push(Some(self.log.begin(&key, command)));
-            }
+            Told::Begin {
+                entry,
+                key,
+                command,
+            } => self.begin(entry, &key, command),
             Told::More { entry, text } => {
-                if let Some(Some(entry)) = self.entries.get(entry) {
-                    entry.text(&text);
+                if let Some(Some(entry)) = self.entry(entry) {
+                    entry.told(&text);
                 }
             }
             Told::End { entry, exit_code } => {
-                let entry = self.entries.get_mut(entry);
-                if let Some(entry) = entry.and_then(Option::take) {
+                if let Some(entry) = self.entry(entry).and_then(Option::take) {
                     entry.close(exit_code);
                 }
             }
             Told::Ending(ending) => return Some(ending),
         }
         None
+    }
+
+    fn begin(&mut self, number: usize, key: &str, command: Option<Vec<String>>) {
+        let (docker, kubernetes) = KEYS;
+        let key = match key.strip_prefix(docker) {
+            Some(rest) => format!("{kubernetes}{rest}"),
+            None => key.to_owned(),
+        };
+        if number >= self.entries.len() {
+            self.lose_until(number);
+            self.entries.push(Some(self.log.begin(&key, command)));
+        }
+    }
+
+    /// The entry of this number, whose beginning may have been lost.
+    fn entry(&mut self, number: usize) -> Option<&mut Option<Entry>> {
+        self.lose_until(number.checked_add(1)?);
+        self.entries.get_mut(number)
+    }
+
+    /// Entries whose beginning nobody heard are there all the same: others are counted from them.
+    fn lose_until(&mut self, number: usize) {
+        let most = self.entries.len() + MOST_LOST;
+        while self.entries.len() < number.min(most) {
+            let entry = self.log.begin(UNKNOWN, None);
+            entry.told("[the beginning is lost]\n");
+            self.entries.push(Some(entry));
+        }
     }
 }
 
@@ -280,6 +357,8 @@ mod tests {
         for line in written.lines() {
             endings.extend(replay.line(&line));
             assert_eq!(replay.line(b"{\"later\":{}}"), None);
+            // It is heard once, however often it is read.
+            assert_eq!(replay.line(&line), None);
         }
         drop(replay);
         outside.flush().await.unwrap();
@@ -302,9 +381,46 @@ mod tests {
         assert_eq!(entries[0].command, command);
     }
 
+    #[tokio::test]
+    async fn what_is_lost_is_told() {
+        let server = Arc::new(Server::default());
+        let outside = log(Arc::clone(&server) as _);
+        let mut replay = Replay::new(Arc::clone(&outside));
+        for line in [
+            r#"{"line":0,"begin":{"entry":0,"key":"setup.fs","command":null}}"#,
+            r#"{"line":5,"more":{"entry":1,"text":"of a step\n"}}"#,
+            r#"{"line":6,"begin":{"entry":2,"key":"step.docker.step.1.run","command":null}}"#,
+            r#"{"line":7,"end":{"entry":2,"exitCode":4}}"#,
+            r#"{"line":8,"more":{"entry":18446744073709551615,"text":"nonsense"}}"#,
+        ] {
+            assert_eq!(replay.line(line.as_bytes()), None);
+        }
+        drop(replay);
+        outside.flush().await.unwrap();
+        let entries = server.0.lock().unwrap();
+        let shown: Vec<_> = entries
+            .iter()
+            .map(|entry| (&*entry.key, entry.exit_code, &*entry.out))
+            .collect();
+        let expected = [
+            (
+                "setup.fs",
+                Some(-1),
+                "[4 lines of the pod's log are lost]\n",
+            ),
+            (
+                "step.kubernetes.unknown",
+                Some(-1),
+                "[the beginning is lost]\nof a step\n",
+            ),
+            ("step.kubernetes.step.1.run", Some(4), ""),
+        ];
+        assert_eq!(shown, expected);
+    }
+
     proptest! {
         #[test]
-        fn each_byte_is_told_once(parts in proptest::collection::vec((0..3usize, ".{0,20}"), 0..40)) {
+        fn each_byte_is_told_once(parts in proptest::collection::vec((0..3usize, ".{0,20}"), 0..40), long in 0..3 * PIECE) {
             let written = Written::default();
             let narrator = Narrator::new(written.clone());
             let mut entries: Vec<LogEntry> = (0..3)
@@ -328,9 +444,13 @@ mod tests {
                 entries[*number].out.push_str(text);
                 done(narrator.update(i64::try_from(*number).unwrap(), &entries[*number]));
             }
+            entries[0].out.push_str(&"\u{e9}".repeat(long));
+            done(narrator.update(0, &entries[0]));
             let mut heard: BTreeMap<usize, String> = BTreeMap::new();
             for line in written.lines() {
-                if let Told::More { entry, text } = serde_json::from_slice(&line).unwrap() {
+                prop_assert!(line.len() < 4 * PIECE);
+                let line: Line = serde_json::from_slice(&line).unwrap();
+                if let Told::More { entry, text } = line.told {
                     heard.entry(entry).or_default().push_str(&text);
                 }
             }

@@ -29,7 +29,7 @@ use self::outcome::outcome;
 use self::running::{Run, Running, Why};
 use crate::client::{Cause, ClientError, DequeueError};
 use crate::job::Ending;
-use crate::log::{ExecutionLog, Redaction};
+use crate::log::{ExecutionLog, Redaction, Sink};
 use crate::metrics::Metrics;
 
 /// How often the server is told what runs.
@@ -55,6 +55,16 @@ const LEFT_AGAIN: Duration = Duration::from_secs(60);
 
 /// What runs a job.
 pub trait Work: Send + Sync + 'static {
+    /// The jobs that an earlier process had begun, and that run on: they are seen through before any other is taken.
+    fn left(&self) -> impl Future<Output = Vec<Job>> + Send {
+        std::future::ready(Vec::new())
+    }
+
+    /// Where the log of a job goes that is about to be run, on its way to the `server`.
+    fn sink(&self, _job: &Job, server: Arc<dyn Sink>) -> Arc<dyn Sink> {
+        server
+    }
+
     /// Runs it. Returns soon after `cancel` is cancelled, with everything put away.
     fn run(
         self: Arc<Self>,
@@ -122,7 +132,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
     /// A supervisor; nothing is done yet.
     pub fn new(
         queue: Q,
-        work: W,
+        work: Arc<W>,
         settings: Settings,
         marks: MarkStore,
         metrics: Metrics,
@@ -130,7 +140,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
     ) -> Arc<Self> {
         Arc::new(Self {
             queue: Arc::new(queue),
-            work: Arc::new(work),
+            work,
             settings,
             marks,
             metrics,
@@ -195,6 +205,11 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
     async fn take_jobs(self: &Arc<Self>) {
         let begun = Instant::now();
         let slots = Arc::new(Semaphore::new(self.settings.slots.max(1)));
+        for job in self.work.left().await {
+            // There may be more of them than there are slots now.
+            let slot = Arc::clone(&slots).try_acquire_owned().ok();
+            self.start(job, slot);
+        }
         let mut failures = 0;
         loop {
             let is_enough = |total| self.status.taken() >= total;
@@ -222,7 +237,8 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
                 None => return,
                 Some(Ok(Some(job))) => {
                     failures = 0;
-                    self.start(job, slot);
+                    self.status.took();
+                    self.start(job, Some(slot));
                     continue;
                 }
                 Some(Ok(None)) => {
@@ -269,8 +285,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
         }
     }
 
-    fn start(self: &Arc<Self>, job: Job, slot: OwnedSemaphorePermit) {
-        self.status.took();
+    fn start(self: &Arc<Self>, job: Job, slot: Option<OwnedSemaphorePermit>) {
         let run = Arc::new(Run::new(&job));
         if let Some(earlier) = self.running.add(&run) {
             tracing::warn!(job = %run.key, "the job was given away and came back; its first run is stopped");
@@ -334,6 +349,7 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
             Err(error) => (Ending::Errored(error.to_string()), Ok(())),
             Ok(redaction) => {
                 let sink = self.queue.sink(&job.identity);
+                let sink = self.work.sink(&job, sink);
                 let log = ExecutionLog::new(sink, redaction, self.metrics.clone());
                 let log = Arc::new(log);
                 // It is set once.

@@ -221,7 +221,7 @@ impl Rig {
         let marks = MarkStore::new(directory.path().to_path_buf(), owner, |_| true);
         let supervisor = Supervisor::new(
             world.clone(),
-            Acting(world.clone()),
+            Arc::new(Acting(world.clone())),
             settings,
             marks,
             Metrics::new(&[]),

@@ -1,30 +1,44 @@
 //! What `executor validate` looks at. All of it is looked at, whatever is found.
 
+use std::path::Path;
+
 use capstan_engine::fault::Fault;
 use capstan_executor::client::{Cause, Client};
 
-use crate::config::{Config, Environment};
+use super::outpost;
+use crate::config::{Config, Environment, ExecutorConfig};
 use crate::failure::Failed;
 use crate::{tools, workplace};
 
-/// Checks git, the container engine and the server.
+/// Checks the server, and git and the container engine, or the cluster.
 pub(super) async fn all(
     client: &Client,
+    executor: &ExecutorConfig,
     config: &Config,
+    config_file: Option<&Path>,
     environment: &Environment,
 ) -> Result<(), Failed> {
-    let (git, engine, server) = tokio::join!(
-        tools::open_git(environment),
-        engine(config, environment),
-        client.test_auth(),
+    let mut problems = match &executor.cluster {
+        Some(cluster) => outpost::check(cluster, executor, config_file).await?,
+        None => {
+            let (git, engine) =
+                tokio::join!(tools::open_git(environment), engine(config, environment));
+            let found = [git.err(), engine.err()].into_iter().flatten();
+            found.map(text).collect()
+        }
+    };
+    problems.extend(
+        client
+            .test_auth()
+            .await
+            .err()
+            .map(|error| match error.cause {
+                Cause::Refused => {
+                    format!("failed to authorize with frontend: {}", error.explained())
+                }
+                _ => format!("failed to reach the frontend: {}", error.explained()),
+            }),
     );
-    let mut problems = Vec::new();
-    problems.extend(git.err().map(text));
-    problems.extend(engine.err().map(text));
-    problems.extend(server.err().map(|error| match error.cause {
-        Cause::Refused => format!("failed to authorize with frontend: {}", error.explained()),
-        _ => format!("failed to reach the frontend: {}", error.explained()),
-    }));
     match problems.as_slice() {
         [] => Ok(()),
         [problem] => Err(Failed::environment(problem)),
@@ -45,7 +59,7 @@ async fn engine(config: &Config, environment: &Environment) -> Result<(), Failed
         .map_err(|fault: Fault| fault.into())
 }
 
-fn text(failed: Failed) -> String {
+pub(super) fn text(failed: Failed) -> String {
     match failed.hint {
         Some(hint) => format!("{}; {hint}", failed.message),
         None => failed.message,

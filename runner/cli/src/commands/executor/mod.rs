@@ -1,6 +1,7 @@
 //! `capstan executor`: takes jobs from a queue of Sourcegraph's and runs them.
 
 mod checks;
+mod outpost;
 mod register;
 mod shutdown;
 mod station;
@@ -8,13 +9,16 @@ mod station;
 use std::path::Path;
 use std::sync::Arc;
 
+use capstan_engine::state::State;
 use capstan_executor::client::{Client, ClientSettings, executor_name};
 use capstan_executor::metrics::{Exporters, Metrics};
 use capstan_executor::ops::{self, About, Observed};
-use capstan_executor::supervisor::{MarkStore, Server, Settings, Shutdown, Supervisor};
+use capstan_executor::supervisor::{MarkStore, Server, Settings, Shutdown, Supervisor, Work};
+use capstan_protocol::Telemetry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::outpost::Outpost;
 use self::station::Station;
 use crate::args::{Executor, SettingFlags};
 use crate::config::{Config, Environment, ExecutorConfig, Problems};
@@ -39,108 +43,149 @@ pub(super) async fn run(
         config.state_dir = directory.join(workspaces).join(station::BELOW_WORKSPACES);
     }
     let metrics = Metrics::new(executor.queues.names());
-    let client = client(&executor, metrics.clone())?;
-    let verify = match command {
-        Some(Executor::Validate) => {
-            checks::all(&client, &config, environment).await?;
-            printer::result_line("All checks passed!").map_err(Failed::environment)?;
-            return Ok(Exit::Success);
-        }
-        Some(Executor::Run { verify }) => verify,
-        None => false,
+    let memory = match &executor.cluster {
+        Some(_) => Some(outpost::memory(&config, &host_name())?),
+        None => None,
     };
-    if verify {
-        checks::all(&client, &config, environment).await?;
+    let name = match &memory {
+        Some(memory) => memory.name().to_owned(),
+        None => executor_name(&host_name()).map_err(Failed::environment)?,
+    };
+    let client = client(&executor, name, metrics.clone())?;
+    let validate = matches!(command, Some(Executor::Validate));
+    if validate || matches!(command, Some(Executor::Run { verify: true })) {
+        checks::all(&client, &executor, &config, config_file, environment).await?;
     }
-    serve(executor, &config, environment, &marks, client, metrics).await
-}
-
-async fn serve(
-    executor: ExecutorConfig,
-    config: &Config,
-    environment: &Environment,
-    marks: &Path,
-    client: Client,
-    metrics: Metrics,
-) -> Result<Exit, Failed> {
+    if validate {
+        printer::result_line("All checks passed!").map_err(Failed::environment)?;
+        return Ok(Exit::Success);
+    }
     let shutdown = Shutdown::default();
     shutdown::listen(shutdown.clone()).map_err(Failed::environment)?;
     let client = Arc::new(client);
-    let station = Station::open(&executor, config, environment, Arc::clone(&client)).await?;
-    let exporters = Exporters::new(
-        executor.node_exporter.as_ref(),
-        executor.registry_exporter.as_ref(),
-    )
-    .map_err(Failed::environment)?;
-    let state = station.state.clone();
-    let store = MarkStore::new(
-        marks.to_path_buf(),
-        station.run.id().to_owned(),
-        move |owner| state.is_dead(owner),
-    );
-    let about = About {
-        executor_name: client.executor_name().to_owned(),
-        version: env!("CARGO_PKG_VERSION"),
-        frontend: executor.frontend.to_string(),
-        queues: executor.queues.names().to_vec(),
-        slots: executor.slots,
-    };
-    let supervisor = Supervisor::new(
-        Server {
-            client: Arc::clone(&client),
-            telemetry: station.telemetry(),
-            exporters,
-            metrics: metrics.clone(),
-        },
-        station.work(),
-        Settings {
-            slots: executor.slots,
-            poll: executor.poll,
-            total: executor.total,
-            active: executor.active,
-        },
-        store,
+    let post = Post {
+        executor: &executor,
+        marks: &marks,
+        client: Arc::clone(&client),
         metrics,
-        shutdown.clone(),
-    );
-    let stop_ops = CancellationToken::new();
-    if let Some(address) = &executor.health {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            Failed::environment(format_args!("listening at {address}: {error}"))
-                .hint("choose another address with EXECUTOR_HEALTH_SERVER_ADDR")
-        })?;
-        let observed = Arc::clone(&supervisor) as Arc<dyn Observed>;
-        tokio::spawn(ops::serve(listener, about, observed, stop_ops.clone()));
-    }
-    let exit = if register::register(&client, &shutdown.drain).await {
-        let line = format!(
-            "✱ Sourcegraph executor connected to {}; listening for jobs",
-            executor.frontend.as_str().trim_end_matches('/')
-        );
-        printer::result_line(line).map_err(Failed::environment)?;
-        supervisor.run().await;
-        match shutdown.abort.is_cancelled() {
-            true => Exit::Interrupted,
-            false => Exit::Success,
-        }
-    } else {
-        Exit::Failed
+        shutdown,
     };
-    stop_ops.cancel();
-    station.close().await;
-    Ok(exit)
+    match (&executor.cluster, memory) {
+        (Some(cluster), Some(memory)) => {
+            let outpost = Outpost::open(cluster, &executor, &config, config_file, memory).await?;
+            let (work, state) = (outpost.work(), outpost.state());
+            let exit = post.serve(work, outpost.telemetry(), state).await;
+            outpost.close();
+            exit
+        }
+        _ => {
+            let station = Station::open(&executor, &config, environment, client).await?;
+            let state = (station.run.id().to_owned(), station.state.clone());
+            let exit = post.serve(station.work(), station.telemetry(), state).await;
+            station.close().await;
+            exit
+        }
+    }
 }
 
-fn client(executor: &ExecutorConfig, metrics: Metrics) -> Result<Client, Failed> {
+/// All but the jobs.
+struct Post<'a> {
+    executor: &'a ExecutorConfig,
+    marks: &'a Path,
+    client: Arc<Client>,
+    metrics: Metrics,
+    shutdown: Shutdown,
+}
+
+impl Post<'_> {
+    /// Takes jobs until it is told to stop. `state`: who this process is, and who else lives.
+    async fn serve(
+        self,
+        work: Arc<impl Work>,
+        telemetry: Telemetry,
+        (run, state): (String, State),
+    ) -> Result<Exit, Failed> {
+        let Self {
+            executor,
+            client,
+            metrics,
+            shutdown,
+            ..
+        } = self;
+        let exporters = Exporters::new(
+            executor.node_exporter.as_ref(),
+            executor.registry_exporter.as_ref(),
+        )
+        .map_err(Failed::environment)?;
+        let is_dead = move |owner: &str| state.is_dead(owner);
+        let store = MarkStore::new(self.marks.to_path_buf(), run, is_dead);
+        let about = About {
+            executor_name: client.executor_name().to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            frontend: executor.frontend.to_string(),
+            queues: executor.queues.names().to_vec(),
+            slots: executor.slots,
+        };
+        let supervisor = Supervisor::new(
+            Server {
+                client: Arc::clone(&client),
+                telemetry,
+                exporters,
+                metrics: metrics.clone(),
+            },
+            work,
+            Settings {
+                slots: executor.slots,
+                poll: executor.poll,
+                total: executor.total,
+                active: executor.active,
+            },
+            store,
+            metrics,
+            shutdown.clone(),
+        );
+        let stop_ops = CancellationToken::new();
+        if let Some(address) = &executor.health {
+            let listener = TcpListener::bind(address).await.map_err(|error| {
+                Failed::environment(format_args!("listening at {address}: {error}"))
+                    .hint("choose another address with EXECUTOR_HEALTH_SERVER_ADDR")
+            })?;
+            let observed = Arc::clone(&supervisor) as Arc<dyn Observed>;
+            tokio::spawn(ops::serve(listener, about, observed, stop_ops.clone()));
+        }
+        let exit = if register::register(&client, &shutdown.drain).await {
+            let line = format!(
+                "✱ Sourcegraph executor connected to {}; listening for jobs",
+                executor.frontend.as_str().trim_end_matches('/')
+            );
+            printer::result_line(line).map_err(Failed::environment)?;
+            supervisor.run().await;
+            match shutdown.abort.is_cancelled() {
+                true => Exit::Interrupted,
+                false => Exit::Success,
+            }
+        } else {
+            Exit::Failed
+        };
+        stop_ops.cancel();
+        Ok(exit)
+    }
+}
+
+/// The name of this machine, or of this pod.
+fn host_name() -> String {
     let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = match host.trim() {
-        "" => "capstan",
-        host => host,
-    };
+    match host.trim() {
+        "" => "capstan".to_owned(),
+        host => host.to_owned(),
+    }
+}
+
+fn client(executor: &ExecutorConfig, name: String, metrics: Metrics) -> Result<Client, Failed> {
     let settings = ClientSettings {
         frontend: executor.frontend.clone(),
         secret: executor.secret.clone(),
-        executor_name: executor_name(host).map_err(Failed::environment)?,
+        executor_name: name,
         queues: executor.queues.clone(),
         tries: executor.tries,
         cpus: executor.told_cpus,

@@ -172,8 +172,8 @@ impl Station {
         }
     }
 
-    pub(super) fn work(&self) -> Jobs {
-        Jobs(Arc::clone(&self.context))
+    pub(super) fn work(&self) -> Arc<Jobs> {
+        Arc::new(Jobs(Arc::clone(&self.context)))
     }
 
     /// Waits for what is being removed in the background, then removes the rest.
@@ -201,7 +201,7 @@ impl Work for Jobs {
 }
 
 /// As Go names it.
-fn go_architecture(name: &str) -> &str {
+pub(super) fn go_architecture(name: &str) -> &str {
     match name {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

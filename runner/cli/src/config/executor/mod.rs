@@ -2,6 +2,7 @@
 //!
 //! An empty variable counts as unset. All problems are collected and shown together.
 
+mod cluster;
 mod values;
 mod variables;
 
@@ -13,7 +14,9 @@ use capstan_engine::sandbox::BindMount;
 use capstan_executor::client::{Queues, Secret, Url};
 use capstan_protocol::{DockerAuthConfig, route};
 
-use self::variables::{Effect, VARIABLES};
+pub(crate) use self::cluster::ClusterConfig;
+
+use self::variables::{Effect, NO_CLUSTER, VARIABLES};
 use super::{Environment, units};
 
 /// What the variables say.
@@ -49,6 +52,8 @@ pub(crate) struct ExecutorConfig {
     pub(crate) node_exporter: Option<Url>,
     pub(crate) registry_exporter: Option<Url>,
     pub(crate) tries: u32,
+    /// Where jobs run as pods; `None`: they run on a container engine.
+    pub(crate) cluster: Option<ClusterConfig>,
     /// What people should be told.
     pub(crate) warnings: Vec<String>,
 }
@@ -80,6 +85,23 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// The value of a variable under its own name or another, and the name; its default if it is not set.
     fn find(&self, name: &'static str) -> (&'static str, Option<&'a str>) {
+        if let (name, Some(value)) = self.set(name) {
+            return (name, Some(value));
+        }
+        let variable = VARIABLES.iter().find(|variable| variable.name == name);
+        let default = match variable.map(|variable| &variable.effect) {
+            Some(Effect::Means { default, .. } | Effect::OfPods { default, .. })
+                if !["", "required"].contains(default) =>
+            {
+                Some(*default)
+            }
+            _ => None,
+        };
+        (name, default)
+    }
+
+    /// What a variable is set to under its own name or another, and the name.
+    fn set(&self, name: &'static str) -> (&'static str, Option<&'a str>) {
         let variable = VARIABLES.iter().find(|variable| variable.name == name);
         let aliases = variable.map_or(&[][..], |variable| variable.aliases);
         for name in [name].into_iter().chain(aliases.iter().copied()) {
@@ -93,13 +115,7 @@ impl<'a> Reader<'a> {
                 return (name, Some(value));
             }
         }
-        let default = match variable.map(|variable| &variable.effect) {
-            Some(Effect::Means { default, .. }) if !["", "required"].contains(default) => {
-                Some(*default)
-            }
-            _ => None,
-        };
-        (name, default)
+        (name, None)
     }
 
     fn text(&self, name: &'static str) -> Option<&'a str> {
@@ -202,6 +218,7 @@ impl<'a> Reader<'a> {
                 false => Err(format!("expected one of {}", choices.join(", "))),
             });
         }
+        let cluster = self.uses_cluster().then(|| self.cluster());
         Some(ExecutorConfig {
             frontend: frontend?,
             secret: Secret::new(secret?.to_owned()),
@@ -227,7 +244,8 @@ impl<'a> Reader<'a> {
             node_exporter,
             registry_exporter,
             tries: tries?.max(1),
-            warnings: self.warnings(),
+            warnings: self.warnings(cluster.is_some()),
+            cluster,
         })
     }
 
@@ -291,13 +309,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self, has_cluster: bool) -> Vec<String> {
         let mut warnings = Vec::new();
         for variable in VARIABLES {
-            let Effect::Unsupported { harmless, reason } = variable.effect else {
-                continue;
+            let (harmless, reason) = match variable.effect {
+                Effect::Unsupported { harmless, reason } => (harmless, reason),
+                // Charts set some of them to what they are without.
+                Effect::OfPods { .. } if !has_cluster => (&["-1", "false"][..], NO_CLUSTER),
+                _ => continue,
             };
-            if let (name, Some(value)) = self.find(variable.name)
+            if let (name, Some(value)) = self.set(variable.name)
                 && !harmless.contains(&value)
             {
                 warnings.push(format!("{name} is ignored: {reason}"));

@@ -1,3 +1,5 @@
+use capstan_executor::cluster::Access;
+
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -121,11 +123,111 @@ fn what_is_not_supported_is_told_with_the_reason() {
     assert_eq!(
         config.warnings,
         [
+            "EXECUTOR_KUBE_NAMESPACE is ignored: jobs run on a container engine; EXECUTOR_BACKEND=kubernetes has them run as pods",
             "EXECUTOR_USE_FIRECRACKER is ignored: jobs run in containers, not in virtual machines",
-            "EXECUTOR_KUBE_NAMESPACE is ignored: jobs run on a container engine, not as pods",
         ]
     );
     assert_eq!(config.health.unwrap(), "0.0.0.0:8080");
+}
+
+#[test]
+fn where_jobs_run() {
+    let in_cluster = |variables: &[(&str, &str)]| read(variables).unwrap().cluster.is_some();
+    let pod = ("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+    assert!(!in_cluster(&[]));
+    assert!(in_cluster(&[pod]));
+    assert!(in_cluster(&[("EXECUTOR_BACKEND", "kubernetes")]));
+    assert!(in_cluster(&[("EXECUTOR_USE_KUBERNETES", "true")]));
+    // An engine beside the executor, in the same pod.
+    assert!(!in_cluster(&[pod, ("DOCKER_HOST", "tcp://localhost:2375")]));
+    assert!(!in_cluster(&[pod, ("EXECUTOR_USE_KUBERNETES", "false")]));
+    assert!(!in_cluster(&[pod, ("EXECUTOR_BACKEND", "docker")]));
+    assert_eq!(
+        read(&[("EXECUTOR_BACKEND", "nomad")]).unwrap_err(),
+        ["invalid value for EXECUTOR_BACKEND: expected docker or kubernetes"]
+    );
+}
+
+#[test]
+fn what_pods_are() {
+    let cluster = |variables: &[(&str, &str)]| {
+        let all: Vec<_> = [("EXECUTOR_BACKEND", "kubernetes")]
+            .iter()
+            .chain(variables)
+            .copied()
+            .collect();
+        read(&all).map(|config| config.cluster.unwrap())
+    };
+    let quantity = |quantity: &str| Some(quantity.to_owned());
+    let plain = cluster(&[]).unwrap();
+    assert_eq!(plain.access, Access::InPod);
+    assert_eq!((plain.namespace, plain.image), (None, None));
+    let text = |quantity: Option<_>| {
+        quantity.map(|quantity: capstan_executor::cluster::Quantity| quantity.0)
+    };
+    assert_eq!(text(plain.pods.limits.memory), quantity("12Gi"));
+    assert_eq!(text(plain.pods.requests.memory), quantity("1Gi"));
+    assert_eq!(plain.pods.deadline, Duration::from_secs(1200));
+    assert_eq!(plain.pods.start_timeout, Duration::from_secs(600));
+    assert_eq!((plain.pods.user, plain.pods.fs_group), (None, None));
+
+    let told = cluster(&[
+        ("EXECUTOR_KUBERNETES_CONFIG_PATH", "/etc/kubeconfig"),
+        ("EXECUTOR_KUBE_NAMESPACE", "jobs"),
+        ("EXECUTOR_KUBERNETES_RUNNER_IMAGE", "acme/capstan:1"),
+        ("EXECUTOR_KUBERNETES_RESOURCE_LIMIT_MEMORY", "512Mi"),
+        ("EXECUTOR_KUBERNETES_NODE_SELECTOR", "pool=batch, disk=ssd"),
+        (
+            "EXECUTOR_KUBERNETES_NODE_TOLERATIONS",
+            r#"[{"key":"batch","operator":"Exists"}]"#,
+        ),
+        ("KUBERNETES_RUN_AS_USER", "1000"),
+        ("KUBERNETES_RUN_AS_GROUP", "-1"),
+        ("KUBERNETES_IMAGE_PULL_SECRETS", "one, two"),
+        ("KUBERNETES_JOB_POD_ANNOTATIONS", r#"{"a":"b"}"#),
+        ("KUBERNETES_JOB_VOLUME_TYPE", "pvc"),
+        ("EXECUTOR_KUBERNETES_START_TIMEOUT", "0"),
+        ("HTTPS_PROXY", "http://proxy:3128"),
+    ]);
+    let told = told.unwrap();
+    assert_eq!(told.access, Access::Kubeconfig("/etc/kubeconfig".into()));
+    assert_eq!(told.namespace.as_deref(), Some("jobs"));
+    // Not more than the limit.
+    assert_eq!(text(told.pods.requests.memory), None);
+    let selector = told.pods.placement.node_selector;
+    assert_eq!(selector["disk"], "ssd");
+    assert_eq!(told.pods.placement.tolerations.len(), 1);
+    assert_eq!((told.pods.user, told.pods.group), (Some(1000), None));
+    assert_eq!(told.pods.fs_group, Some(1000));
+    assert_eq!(told.pods.pull_secrets, ["one", "two"]);
+    assert_eq!(told.pods.start_timeout, told.pods.deadline);
+    assert_eq!(told.pods.environment["HTTPS_PROXY"], "http://proxy:3128");
+
+    for (name, value, problem) in [
+        (
+            "EXECUTOR_KUBERNETES_POD_AFFINITY",
+            "[{}]",
+            "element 0 has no topologyKey",
+        ),
+        (
+            "EXECUTOR_KUBERNETES_NODE_SELECTOR",
+            "pool",
+            "\"pool\": expected NAME=VALUE",
+        ),
+        (
+            "KUBERNETES_JOB_VOLUME_TYPE",
+            "hostPath",
+            "expected emptyDir or pvc",
+        ),
+        (
+            "KUBERNETES_JOB_VOLUME_SIZE",
+            "5GB",
+            "expected a quantity such as 500m, 4 or 12Gi",
+        ),
+    ] {
+        let expected = format!("invalid value for {name}: {problem}");
+        assert_eq!(cluster(&[(name, value)]).unwrap_err(), [expected]);
+    }
 }
 
 #[test]
@@ -202,7 +304,7 @@ fn single_problems() {
 fn the_documentation_has_every_variable() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/executor.md");
     let documentation = fs_err::read_to_string(path).unwrap();
-    // The two tables of variables, row by row and in order: what is not in the code is not in the documentation.
+    // The tables of variables, row by row and in order: what is not in the code is not in the documentation.
     let (_, tables) = documentation.split_once("\n| variable | ").unwrap();
     let (tables, _) = tables.split_once("\n## ").unwrap();
     let documented = tables.lines().filter(|line| line.starts_with("| `"));

@@ -23,6 +23,17 @@ pub(crate) enum Effect {
         )]
         about: &'static str,
     },
+    /// It has a meaning where jobs run as pods.
+    OfPods {
+        /// Default, as text; empty: none.
+        default: &'static str,
+        /// What it is.
+        #[cfg_attr(
+            not(test),
+            expect(dead_code, reason = "the documentation is checked against it")
+        )]
+        about: &'static str,
+    },
     /// It is accepted; there is nothing that it would change.
     Accepted(
         #[cfg_attr(
@@ -43,6 +54,14 @@ const fn means(name: &'static str, default: &'static str, about: &'static str) -
         name,
         aliases: &[],
         effect: Effect::Means { default, about },
+    }
+}
+
+const fn of_pods(name: &'static str, default: &'static str, about: &'static str) -> Variable {
+    Variable {
+        name,
+        aliases: &[],
+        effect: Effect::OfPods { default, about },
     }
 }
 
@@ -72,7 +91,9 @@ const fn unsupported(
 }
 
 const NO_VM: &str = "jobs run in containers, not in virtual machines";
-const NO_CLUSTER: &str = "jobs run on a container engine, not as pods";
+/// Why variables of pods have no effect.
+pub(super) const NO_CLUSTER: &str =
+    "jobs run on a container engine; EXECUTOR_BACKEND=kubernetes has them run as pods";
 const FALSE: &[&str] = &["false", "FALSE", "False", "f", "F", "0"];
 
 /// All variables, in the order of the documentation.
@@ -215,6 +236,159 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "logfmt",
         "How: `json`, or `logfmt` and `condensed`, which are the same here.",
     ),
+    means(
+        "EXECUTOR_BACKEND",
+        "",
+        "Where jobs run: `docker`, on a container engine, or `kubernetes`, as pods; unset: as pods if the executor is one itself and has no `DOCKER_HOST`.",
+    ),
+    means(
+        "EXECUTOR_USE_KUBERNETES",
+        "",
+        "The same as a flag, if `EXECUTOR_BACKEND` is not set.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_CONFIG_PATH",
+        "",
+        "A kubeconfig; unset: `KUBECONFIG`, then `~/.kube/config`, then the service account of the executor's own pod.",
+    ),
+    also(
+        of_pods(
+            "EXECUTOR_KUBERNETES_NAMESPACE",
+            "",
+            "The namespace of the pods; unset: the one of the kubeconfig's context, or of the executor's pod.",
+        ),
+        &["EXECUTOR_KUBE_NAMESPACE"],
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_RUNNER_IMAGE",
+        "",
+        "The image that `capstan` and git are in, for the runner of each pod; unset: the image of the executor's pod.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_START_TIMEOUT",
+        "10m",
+        "How long a pod may wait for a node and for its images; 0: as long as it may live.",
+    ),
+    of_pods(
+        "KUBERNETES_JOB_DEADLINE",
+        "1200",
+        "How long a pod may live, in seconds. The cluster ends it then.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_RESOURCE_LIMIT_CPU",
+        "",
+        "Processors that a step may use, such as `4` or `500m`.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_RESOURCE_LIMIT_MEMORY",
+        "12Gi",
+        "Memory that a step may use.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_RESOURCE_REQUEST_CPU",
+        "",
+        "Processors that a pod asks of its node, for all of its steps together: one runs at a time.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_RESOURCE_REQUEST_MEMORY",
+        "1Gi",
+        "Memory that a pod asks of its node, for all of its steps together; unset, with a limit of your own: none.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_NODE_NAME",
+        "",
+        "The node that pods run on.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_NODE_SELECTOR",
+        "",
+        "Labels that their node must have: `NAME=VALUE,...`. `kubernetes.io/os=linux` is always among them.",
+    ),
+    also(
+        of_pods(
+            "EXECUTOR_KUBERNETES_NODE_REQUIRED_AFFINITY_MATCH_EXPRESSIONS",
+            "",
+            "What its labels must be: a JSON list of `{\"key\",\"operator\",\"values\"}`.",
+        ),
+        &["EXECUTOR_KUBERNETES_NODE_REQUIRED_AFFINITY_MATCH_EXPRESSION"],
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_NODE_REQUIRED_AFFINITY_MATCH_FIELDS",
+        "",
+        "What its fields must be: a list of the same kind.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_POD_AFFINITY",
+        "",
+        "Pods that must be near: a JSON list of terms, each with a `topologyKey`.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_POD_ANTI_AFFINITY",
+        "",
+        "Pods that must not be near: a list of the same kind.",
+    ),
+    of_pods(
+        "EXECUTOR_KUBERNETES_NODE_TOLERATIONS",
+        "",
+        "Taints of nodes that do not matter: a JSON list.",
+    ),
+    of_pods(
+        "KUBERNETES_RUN_AS_USER",
+        "",
+        "The user that all containers of a pod run as; unset or up to 0: the runner as root with few rights, steps as the job says.",
+    ),
+    of_pods("KUBERNETES_RUN_AS_GROUP", "", "Their group."),
+    of_pods(
+        "KUBERNETES_FS_GROUP",
+        "",
+        "The group that a pod's volumes belong to; unset: 1000 with `KUBERNETES_RUN_AS_USER`, else none.",
+    ),
+    of_pods(
+        "KUBERNETES_JOB_VOLUME_TYPE",
+        "emptyDir",
+        "Where a job works: `emptyDir`, on its node's disk, or `pvc`, on a volume that the cluster makes for the pod.",
+    ),
+    of_pods("KUBERNETES_JOB_VOLUME_SIZE", "5Gi", "How large that is."),
+    of_pods(
+        "KUBERNETES_ADDITIONAL_JOB_VOLUMES",
+        "",
+        "More volumes of each pod: a JSON list.",
+    ),
+    of_pods(
+        "KUBERNETES_ADDITIONAL_JOB_VOLUME_MOUNTS",
+        "",
+        "Where all of its containers have them: a JSON list.",
+    ),
+    of_pods(
+        "KUBERNETES_GIT_CA_CERT",
+        "",
+        "A file of certificates in the runner's container that the server's is checked with; it is on one of those volumes, or in the image.",
+    ),
+    of_pods(
+        "KUBERNETES_JOB_ANNOTATIONS",
+        "",
+        "Annotations of each Job: a JSON object.",
+    ),
+    of_pods(
+        "KUBERNETES_JOB_POD_ANNOTATIONS",
+        "",
+        "Annotations of its pod: a JSON object.",
+    ),
+    of_pods(
+        "KUBERNETES_IMAGE_PULL_SECRETS",
+        "",
+        "Names of Secrets with credentials for registries, separated by commas. Those that a job brings are used, too.",
+    ),
+    of_pods(
+        "KUBERNETES_KEEP_JOBS",
+        "false",
+        "Whether Jobs stay in the cluster when they have ended, to look at them.",
+    ),
+    of_pods(
+        "KUBERNETES_JOB_HOST_NETWORK",
+        "false",
+        "Whether pods have the network of their node.",
+    ),
     accepted("EXECUTOR_FRONTEND_USERNAME", "the secret is enough"),
     accepted(
         "EXECUTOR_CLEANUP_TASK_INTERVAL",
@@ -244,60 +418,17 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "images are pulled when a step needs them",
     ),
     unsupported("EXECUTOR_QUEUE_URL", &[], "set EXECUTOR_FRONTEND_URL"),
-    unsupported("EXECUTOR_USE_KUBERNETES", FALSE, NO_CLUSTER),
-    unsupported("EXECUTOR_BACKEND", &["docker"], NO_CLUSTER),
-    also(
-        unsupported("EXECUTOR_KUBERNETES_NAMESPACE", &[], NO_CLUSTER),
-        &["EXECUTOR_KUBE_NAMESPACE"],
-    ),
-    unsupported("EXECUTOR_KUBERNETES_CONFIG_PATH", &[], NO_CLUSTER),
     unsupported(
         "EXECUTOR_KUBERNETES_PERSISTENCE_VOLUME_NAME",
-        &[],
-        NO_CLUSTER,
-    ),
-    unsupported("EXECUTOR_KUBERNETES_NODE_NAME", &[], NO_CLUSTER),
-    unsupported("EXECUTOR_KUBERNETES_NODE_SELECTOR", &[], NO_CLUSTER),
-    also(
-        unsupported(
-            "EXECUTOR_KUBERNETES_NODE_REQUIRED_AFFINITY_MATCH_EXPRESSIONS",
-            &[],
-            NO_CLUSTER,
-        ),
-        &["EXECUTOR_KUBERNETES_NODE_REQUIRED_AFFINITY_MATCH_EXPRESSION"],
+        &["sg-executor-pvc"],
+        "each job has a volume of its own: see KUBERNETES_JOB_VOLUME_TYPE",
     ),
     unsupported(
-        "EXECUTOR_KUBERNETES_NODE_REQUIRED_AFFINITY_MATCH_FIELDS",
+        "KUBERNETES_SINGLE_JOB_STEP_IMAGE",
         &[],
-        NO_CLUSTER,
+        "pods need no helper image; their runner is in EXECUTOR_KUBERNETES_RUNNER_IMAGE",
     ),
-    unsupported("EXECUTOR_KUBERNETES_POD_AFFINITY", &[], NO_CLUSTER),
-    unsupported("EXECUTOR_KUBERNETES_POD_ANTI_AFFINITY", &[], NO_CLUSTER),
-    unsupported("EXECUTOR_KUBERNETES_NODE_TOLERATIONS", &[], NO_CLUSTER),
-    unsupported("EXECUTOR_KUBERNETES_RESOURCE_LIMIT_CPU", &[], NO_CLUSTER),
-    unsupported("EXECUTOR_KUBERNETES_RESOURCE_REQUEST_CPU", &[], NO_CLUSTER),
-    unsupported("EXECUTOR_KUBERNETES_RESOURCE_LIMIT_MEMORY", &[], NO_CLUSTER),
-    unsupported(
-        "EXECUTOR_KUBERNETES_RESOURCE_REQUEST_MEMORY",
-        &[],
-        NO_CLUSTER,
-    ),
-    unsupported("KUBERNETES_JOB_DEADLINE", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_KEEP_JOBS", FALSE, NO_CLUSTER),
-    unsupported("KUBERNETES_RUN_AS_USER", &["-1"], NO_CLUSTER),
-    unsupported("KUBERNETES_RUN_AS_GROUP", &["-1"], NO_CLUSTER),
-    unsupported("KUBERNETES_FS_GROUP", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_SINGLE_JOB_POD", FALSE, NO_CLUSTER),
-    unsupported("KUBERNETES_SINGLE_JOB_STEP_IMAGE", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_JOB_VOLUME_TYPE", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_JOB_VOLUME_SIZE", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_ADDITIONAL_JOB_VOLUMES", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_ADDITIONAL_JOB_VOLUME_MOUNTS", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_GIT_CA_CERT", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_JOB_ANNOTATIONS", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_JOB_POD_ANNOTATIONS", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_IMAGE_PULL_SECRETS", &[], NO_CLUSTER),
-    unsupported("KUBERNETES_JOB_HOST_NETWORK", FALSE, NO_CLUSTER),
+    accepted("KUBERNETES_SINGLE_JOB_POD", "a job has one pod, always"),
 ];
 
 impl Variable {
@@ -308,12 +439,16 @@ impl Variable {
         let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
         let names = names.join(", ");
         match self.effect {
-            Effect::Means { default: "", about } => format!("| {names} |  | {about} |"),
+            Effect::Means { default: "", about } | Effect::OfPods { default: "", about } => {
+                format!("| {names} |  | {about} |")
+            }
             Effect::Means {
                 default: "required",
                 about,
             } => format!("| {names} | required | {about} |"),
-            Effect::Means { default, about } => format!("| {names} | `{default}` | {about} |"),
+            Effect::Means { default, about } | Effect::OfPods { default, about } => {
+                format!("| {names} | `{default}` | {about} |")
+            }
             Effect::Accepted(why) => format!("| {names} | accepted: {why} |"),
             Effect::Unsupported { reason, .. } => format!("| {names} | {reason} |"),
         }
