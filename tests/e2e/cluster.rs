@@ -79,13 +79,13 @@ fn a_job_runs_to_its_end() {
         container("first", "cat /told/word > /shared/one; $(TWO)"),
         "",
     );
-    first["env"] = json!([{"name": "TWO", "value": "mkdir /shared/two"}]);
+    first["env"] = json!([{"name": "TWO", "value": "mkdir -m 777 /shared/two"}]);
     first["volumeMounts"]
         .as_array_mut()
         .unwrap()
         .push(json!({"name": "told", "mountPath": "/told"}));
     spec["initContainers"] = json!([first]);
-    let writes = with_volume(
+    let mut writes = with_volume(
         container(
             "writes",
             "id -u; echo more > /shared/file; sleep 1; echo over >&2",
@@ -100,7 +100,6 @@ fn a_job_runs_to_its_end() {
         "",
     );
     reads["securityContext"] = json!({"runAsUser": 1234, "capabilities": {"drop": ["ALL"]}});
-    let mut writes = writes;
     writes["securityContext"] = json!({"runAsUser": 4321});
     spec["containers"] = json!([writes, reads]);
     let made = create(&cluster, JOBS, &wanted);

@@ -161,7 +161,7 @@ fn advance(state: &mut State, job: &Value) {
     }
     count(state, &mut after);
     state.store.update(Kind::Job, name, |job| {
-        job["status"] = after["status"].clone()
+        job["status"] = after["status"].clone();
     });
 }
 

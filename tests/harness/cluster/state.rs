@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::docker::Docker;
+use super::resource::Kind;
 use super::store::Store;
 
 #[derive(Default)]
@@ -42,8 +44,12 @@ struct Inner {
 impl Shared {
     /// Files are kept below `root`.
     pub(super) fn new(root: PathBuf, token: String) -> Self {
+        let mut state = State::default();
+        // No cluster is without objects, and so none is at version 0, which stands for any.
+        let class = json!({"metadata": {"name": "standard"}, "provisioner": "tests"});
+        state.store.insert(Kind::StorageClass, class);
         Self(Arc::new(Inner {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: watch::channel(()).0,
             docker: Docker::new(),
             root,

@@ -99,11 +99,11 @@ impl Container {
         });
         let arguments = match arguments {
             Ok(arguments) => arguments,
-            Err(message) => return self.fail("CreateContainerConfigError", message, tell),
+            Err(message) => return self.fail("CreateContainerConfigError", &message, tell),
         };
         let id = match shared.docker().run(&arguments).await {
             Ok(id) => id.lines().last().unwrap_or_default().to_owned(),
-            Err(message) => return self.fail("CreateContainerError", message, tell),
+            Err(message) => return self.fail("CreateContainerError", &message, tell),
         };
         tell("Created", &format!("Created container: {}", self.name()));
         self.id = Some(id.clone());
@@ -127,7 +127,7 @@ impl Container {
     }
 
     /// It waits on, and says why.
-    fn fail(&mut self, reason: &str, message: String, tell: impl Fn(&str, &str)) {
+    fn fail(&mut self, reason: &str, message: &str, tell: impl Fn(&str, &str)) {
         tell("Failed", &format!("Error: {message}"));
         self.state = json!({"waiting": {"reason": reason, "message": message}});
         self.due = Instant::now() + AGAIN[1];
