@@ -170,6 +170,16 @@ fn a_job_has_a_deadline() {
 }
 
 #[test]
+fn a_pod_that_vanishes_fails_its_job() {
+    let cluster = Cluster::start();
+    create(&cluster, JOBS, &job("lost", "sleep 600"));
+    cluster.wait_until("it runs", |cluster| phase(cluster) == "Running");
+    cluster.remove_pod(&pod(&cluster));
+    cluster.wait_until("it has failed", |cluster| has(cluster, "lost", "Failed"));
+    assert!(cluster.pods().is_empty());
+}
+
+#[test]
 fn what_keeps_a_pod_from_running_is_in_its_status() {
     let cluster = Cluster::start();
     let mut odd = job("odd", "sleep 600");

@@ -63,12 +63,12 @@ impl Docker {
         self.open.write().await
     }
 
-    /// Whether the engine has told that a container's process has ended. It is told once.
+    /// Whether the engine has told that a container's process has ended.
     pub(super) fn has_ended(&self, id: &str) -> bool {
         self.ended().contains(id)
     }
 
-    /// What is known of its end is known elsewhere, too.
+    /// The end of a container is known to whom it concerns.
     pub(super) fn forget(&self, id: &str) {
         self.ended().remove(id);
     }

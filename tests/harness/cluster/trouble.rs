@@ -11,6 +11,12 @@ impl Cluster {
         self.shared.lock().forbidden.insert(asked);
     }
 
+    /// It is allowed again.
+    pub fn permit(&self, verb: &str, resource: &str) {
+        let asked = (verb.to_owned(), resource.to_owned());
+        self.shared.lock().forbidden.remove(&asked);
+    }
+
     /// Pods that are made from now on find no node, with this message.
     pub fn unschedulable(&self, message: &str) {
         self.shared.lock().unschedulable = Some(message.to_owned());

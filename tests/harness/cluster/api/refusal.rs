@@ -12,7 +12,7 @@ const USER: &str = "system:serviceaccount:capstan:executor";
 
 /// A request that cannot be granted.
 #[derive(Debug)]
-pub(in super::super) struct Refusal {
+pub(super) struct Refusal {
     code: u16,
     reason: &'static str,
     message: String,
@@ -21,10 +21,10 @@ pub(in super::super) struct Refusal {
 
 /// What is wrong with a field.
 #[derive(Debug)]
-pub(in super::super) struct Cause {
-    pub(in super::super) reason: &'static str,
-    pub(in super::super) field: String,
-    pub(in super::super) message: String,
+pub(in crate::cluster) struct Cause {
+    pub(in crate::cluster) reason: &'static str,
+    pub(in crate::cluster) field: String,
+    pub(in crate::cluster) message: String,
 }
 
 impl Refusal {
@@ -45,17 +45,17 @@ impl Refusal {
         self
     }
 
-    pub(in super::super) fn not_found(kind: Kind, name: &str) -> Self {
+    pub(super) fn not_found(kind: Kind, name: &str) -> Self {
         let message = format!("{} {name:?} not found", kind.qualified_plural());
         Self::new(404, "NotFound", message).about(kind, name)
     }
 
-    pub(in super::super) fn exists(kind: Kind, name: &str) -> Self {
+    pub(super) fn exists(kind: Kind, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", kind.qualified_plural());
         Self::new(409, "AlreadyExists", message).about(kind, name)
     }
 
-    pub(in super::super) fn conflict(kind: Kind, name: &str, why: &str) -> Self {
+    pub(super) fn conflict(kind: Kind, name: &str, why: &str) -> Self {
         let message = format!(
             "Operation cannot be fulfilled on {} {name:?}: {why}",
             kind.qualified_plural()
@@ -64,7 +64,7 @@ impl Refusal {
     }
 
     /// There is at least one cause.
-    pub(in super::super) fn invalid(kind: Kind, name: &str, causes: &[Cause]) -> Self {
+    pub(super) fn invalid(kind: Kind, name: &str, causes: &[Cause]) -> Self {
         let told: Vec<String> = causes
             .iter()
             .map(|cause| format!("{}: {}", cause.field, cause.message))
@@ -81,15 +81,15 @@ impl Refusal {
         refusal
     }
 
-    pub(in super::super) fn bad_request(message: impl Into<String>) -> Self {
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
 
-    pub(in super::super) fn unauthorized() -> Self {
+    pub(super) fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized")
     }
 
-    pub(in super::super) fn forbidden(
+    pub(super) fn forbidden(
         kind: Kind,
         name: Option<&str>,
         verb: &str,
@@ -111,39 +111,39 @@ impl Refusal {
         Self::new(403, "Forbidden", message).about(kind, name.unwrap_or_default())
     }
 
-    pub(in super::super) fn no_such_path() -> Self {
+    pub(super) fn no_such_path() -> Self {
         let message = "the server could not find the requested resource";
         Self::new(404, "NotFound", message)
     }
 
-    pub(in super::super) fn no_such_method() -> Self {
+    pub(super) fn no_such_method() -> Self {
         let message = "the server does not allow this method on the requested resource";
         Self::new(405, "MethodNotAllowed", message)
     }
 
-    pub(in super::super) fn unsupported_type() -> Self {
+    pub(super) fn unsupported_type() -> Self {
         let message = "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
             application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
         Self::new(415, "UnsupportedMediaType", message)
     }
 
-    pub(in super::super) fn too_large() -> Self {
+    pub(super) fn too_large() -> Self {
         let message = "Request entity too large: limit is 3145728";
         Self::new(413, "RequestEntityTooLarge", message)
     }
 
-    pub(in super::super) fn expired(asked: u64, oldest: u64) -> Self {
+    pub(super) fn expired(asked: u64, oldest: u64) -> Self {
         let message = format!("too old resource version: {asked} ({oldest})");
         Self::new(410, "Expired", message)
     }
 
-    pub(in super::super) fn unavailable() -> Self {
+    pub(super) fn unavailable() -> Self {
         let message = "the server is currently unable to handle the request";
         Self::new(503, "ServiceUnavailable", message)
     }
 
     /// The object.
-    pub(in super::super) fn status(&self) -> Value {
+    pub(super) fn status(&self) -> Value {
         let mut status = json!({
             "kind": "Status",
             "apiVersion": "v1",
@@ -160,14 +160,14 @@ impl Refusal {
     }
 
     /// The answer.
-    pub(in super::super) fn response(&self) -> Response<Body> {
+    pub(super) fn response(&self) -> Response<Body> {
         let code = StatusCode::from_u16(self.code).expect("it is one of ours");
         super::json_response(code, &self.status())
     }
 }
 
 /// The answer to a deletion that has been done.
-pub(in super::super) fn success(kind: Kind, object: &Value) -> Value {
+pub(super) fn success(kind: Kind, object: &Value) -> Value {
     let mut details = json!({
         "name": object["metadata"]["name"],
         "kind": kind.plural(),
@@ -179,7 +179,7 @@ pub(in super::super) fn success(kind: Kind, object: &Value) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
 
-/// The namespace that a refusal names.
-pub(in super::super) fn place(kind: Kind, namespace: Option<&str>) -> Option<&str> {
+/// The namespace that a refusal names; none for what belongs to the whole cluster.
+pub(super) fn place(kind: Kind, namespace: Option<&str>) -> Option<&str> {
     kind.is_namespaced().then(|| namespace.unwrap_or(NAMESPACE))
 }

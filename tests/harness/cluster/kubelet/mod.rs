@@ -2,6 +2,7 @@
 
 mod arguments;
 mod container;
+mod ending;
 mod environment;
 mod images;
 mod pod;

@@ -16,21 +16,26 @@ use crate::cluster::state::Shared;
 use crate::cluster::store::{self, list};
 use crate::privilege::as_root;
 
+/// How long after volumes could not be made it is tried again.
+const MOUNTING: Duration = Duration::from_millis(500);
+
 /// How often it is measured what is in volumes.
 const MEASURING: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker {
-    shared: Shared,
+    pub(super) shared: Shared,
     name: String,
     uid: String,
     directory: PathBuf,
     volumes: Option<Volumes>,
-    containers: Vec<Container>,
+    /// Volumes are not to be tried again before.
+    mount_at: Instant,
+    pub(super) containers: Vec<Container>,
     measured: Instant,
     /// When those that were told to stop are killed.
-    kill_at: Option<Instant>,
+    pub(super) kill_at: Option<Instant>,
     /// Why it is driven out.
-    failure: Option<Failure>,
+    pub(super) failure: Option<Failure>,
 }
 
 impl Worker {
@@ -51,6 +56,7 @@ impl Worker {
             name: store::name(pod).to_owned(),
             uid,
             volumes: None,
+            mount_at: Instant::now(),
             containers,
             measured: Instant::now(),
             kill_at: None,
@@ -107,8 +113,14 @@ impl Worker {
         }
     }
 
+    /// Tells of something about it.
+    pub(super) fn tell(&self, pod: &Value, reason: &str, message: &str) {
+        self.shared
+            .change(|state| events::tell(state, pod, SOURCE, reason, message));
+    }
+
     /// Ids of the containers that run.
-    fn running(&self) -> Vec<String> {
+    pub(super) fn running(&self) -> Vec<String> {
         let running = self.containers.iter().filter(|one| one.is_running());
         running.filter_map(|one| one.id.clone()).collect()
     }
@@ -125,15 +137,15 @@ impl Worker {
 
     /// Starts what can be started.
     async fn start(&mut self, pod: &Value) {
-        if self.volumes.is_none() {
+        if self.volumes.is_none() && self.mount_at <= Instant::now() {
+            self.mount_at = Instant::now() + MOUNTING;
             match Volumes::set_up(&self.shared, pod, &self.directory) {
                 Ok(volumes) => self.volumes = Some(volumes),
-                Err(message) => {
-                    let tell =
-                        |state: &mut _| events::tell(state, pod, SOURCE, "FailedMount", &message);
-                    return self.shared.change(tell);
-                }
+                Err(message) => self.tell(pod, "FailedMount", &message),
             }
+        }
+        if self.volumes.is_none() {
+            return;
         }
         for index in 0..self.containers.len() {
             let container = &mut self.containers[index];
@@ -150,43 +162,6 @@ impl Worker {
         }
     }
 
-    /// Tells all containers to stop, and kills those that do not.
-    async fn stop(&mut self, pod: &Value) {
-        let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_u64();
-        let grace = Duration::from_secs(grace.unwrap_or(0));
-        match self.kill_at {
-            None => {
-                self.kill_at = Some(Instant::now() + grace);
-                self.signal("TERM").await;
-                let running = self.containers.iter().filter(|one| one.is_running());
-                for container in running {
-                    let message = format!("Stopping container {}", container.name());
-                    let tell =
-                        |state: &mut _| events::tell(state, pod, SOURCE, "Killing", &message);
-                    self.shared.change(tell);
-                }
-            }
-            Some(at) => {
-                // It may have been shortened.
-                self.kill_at = Some(at.min(Instant::now() + grace));
-                if at <= Instant::now() {
-                    self.signal("KILL").await;
-                }
-            }
-        }
-    }
-
-    async fn signal(&self, signal: &str) {
-        let running = self.running();
-        if running.is_empty() {
-            return;
-        }
-        let mut arguments = ["kill", "--signal", signal].map(str::to_owned).to_vec();
-        arguments.extend(running);
-        // Some may have ended meanwhile.
-        let _ = self.shared.docker().run(&arguments).await;
-    }
-
     /// The volume that has become too large, if one has.
     async fn overflow(&mut self) -> Option<String> {
         let is_time = self.measured.elapsed() >= MEASURING;
@@ -197,17 +172,6 @@ impl Worker {
         let found = volumes.overflow().await;
         self.measured = Instant::now();
         found
-    }
-
-    /// Drives it out.
-    async fn evict(&mut self, pod: &Value, message: String) {
-        self.shared
-            .change(|state| events::tell(state, pod, SOURCE, "Evicted", &message));
-        self.signal("KILL").await;
-        self.failure = Some(Failure {
-            reason: "Evicted".to_owned(),
-            message,
-        });
     }
 
     /// Writes down how it is.
