@@ -6,6 +6,7 @@ mod ending;
 mod environment;
 mod images;
 mod pod;
+mod secret_files;
 mod status;
 mod volumes;
 

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokio::process::Command;
 
+use super::secret_files;
 use crate::cluster::quantity;
-use crate::cluster::resource::Kind;
 use crate::cluster::state::Shared;
 use crate::cluster::store::list;
 use crate::privilege::as_root;
@@ -30,9 +27,12 @@ impl Volumes {
     pub(super) fn set_up(shared: &Shared, pod: &Value, directory: &Path) -> Result<Self, String> {
         let group = pod["spec"]["securityContext"]["fsGroup"].as_i64();
         let mut volumes = BTreeMap::new();
+        // Ours, so that files can be written below it.
+        fs::create_dir_all(directory.join("volumes")).expect("the directory is writable");
         for spec in list(&pod["spec"]["volumes"]) {
             let name = spec["name"].as_str().unwrap_or_default();
             let path = directory.join("volumes").join(name);
+            let failed = |why| format!("MountVolume.SetUp failed for volume {name:?} : {why}");
             let mut volume = Volume {
                 path,
                 is_read_only: false,
@@ -40,32 +40,26 @@ impl Volumes {
             };
             if let Some(secret) = spec.get("secret") {
                 volume.is_read_only = true;
-                write_secret(shared, secret, &volume.path, group).map_err(|why| {
-                    format!("MountVolume.SetUp failed for volume {name:?} : {why}")
-                })?;
+                // It may have been made before another was found missing.
+                if !volume.path.exists() {
+                    secret_files::write(shared, secret, &volume.path, group).map_err(failed)?;
+                }
             } else if let Some(map) = spec.get("configMap") {
                 volume.is_read_only = true;
                 if map["optional"] != true {
-                    let map = map["name"].as_str().unwrap_or_default();
-                    return Err(format!(
-                        "MountVolume.SetUp failed for volume {name:?} : configmap {map:?} not found"
-                    ));
+                    return Err(failed(format!("configmap {} not found", map["name"])));
                 }
                 make_directory(&volume.path, "0755");
             } else if let Some(host) = spec.get("hostPath") {
                 volume.path = host["path"].as_str().unwrap_or_default().into();
-                let kind = host["type"].as_str().unwrap_or_default();
-                if kind == "DirectoryOrCreate" {
-                    make_directory(&volume.path, "0755");
-                } else if !kind.is_empty() && !volume.path.exists() {
-                    return Err(format!(
-                        "MountVolume.SetUp failed for volume {name:?} : hostPath type check failed: {} is not a {}",
-                        volume.path.display(),
-                        kind.to_lowercase()
-                    ));
-                }
+                check_host(host, &volume.path).map_err(failed)?;
             } else {
-                make_directory(&volume.path, "0777");
+                let is_disk = spec.get("ephemeral").is_some();
+                make_directory(&volume.path, if is_disk { "0755" } else { "0777" });
+                if is_disk {
+                    // A new file system is not quite empty.
+                    make_directory(&volume.path.join("lost+found"), "0700");
+                }
                 if let Some(group) = group {
                     give_to_group(&volume.path, group, "g+rwxs");
                 }
@@ -140,6 +134,29 @@ impl Volumes {
     }
 }
 
+/// Whether a path of this machine is what it is said to be.
+fn check_host(spec: &Value, path: &Path) -> Result<(), String> {
+    let kind = spec["type"].as_str().unwrap_or_default();
+    let is_right = match kind {
+        "DirectoryOrCreate" => {
+            make_directory(path, "0755");
+            true
+        }
+        "Directory" => path.is_dir(),
+        "File" => path.is_file(),
+        "" => true,
+        _ => path.exists(),
+    };
+    match is_right {
+        true => Ok(()),
+        false => Err(format!(
+            "hostPath type check failed: {} is not a {}",
+            path.display(),
+            kind.to_lowercase()
+        )),
+    }
+}
+
 /// Also of what only root may look at.
 fn exists(path: &Path) -> bool {
     let status = as_root("test").arg("-e").arg(path).status();
@@ -152,7 +169,8 @@ fn make_directory(path: &Path, mode: &str) {
     assert!(status.expect("mkdir runs").success(), "{}", path.display());
 }
 
-fn give_to_group(path: &Path, group: i64, mode: &str) {
+/// Gives all that is in a directory to a group, with these rights.
+pub(super) fn give_to_group(path: &Path, group: i64, mode: &str) {
     let given = as_root("chgrp")
         .arg("-R")
         .arg(group.to_string())
@@ -161,62 +179,4 @@ fn give_to_group(path: &Path, group: i64, mode: &str) {
     let allowed = as_root("chmod").args(["-R", mode]).arg(path).status();
     let both = given.and_then(|given| Ok(given.success() && allowed?.success()));
     assert!(both.expect("chgrp and chmod run"), "{}", path.display());
-}
-
-/// Writes the files of a Secret into a directory.
-fn write_secret(
-    shared: &Shared,
-    spec: &Value,
-    path: &Path,
-    group: Option<i64>,
-) -> Result<(), String> {
-    let name = spec["secretName"].as_str().unwrap_or_default();
-    let is_optional = spec["optional"] == true;
-    let secret = shared.lock().store.get(Kind::Secret, name).cloned();
-    let data = match secret {
-        Some(secret) => secret["data"].clone(),
-        None if is_optional => Value::Null,
-        None => return Err(format!("secret {name:?} not found")),
-    };
-    let default = spec["defaultMode"].as_u64().unwrap_or(0o644);
-    let mut files = Vec::new();
-    if list(&spec["items"]).next().is_none() {
-        let all = data.as_object().into_iter().flatten();
-        files.extend(all.map(|(key, value)| (key.clone(), value.clone(), default)));
-    }
-    for item in list(&spec["items"]) {
-        let text = |field: &str| item[field].as_str().unwrap_or_default();
-        let Some(value) = data.get(text("key")) else {
-            if is_optional {
-                continue;
-            }
-            return Err(format!(
-                "references non-existent secret key: {}",
-                text("key")
-            ));
-        };
-        let mode = item["mode"].as_u64().unwrap_or(default);
-        files.push((text("path").to_owned(), value.clone(), mode));
-    }
-    let written = write_files(&files, path);
-    written.map_err(|error| format!("{}: {error}", path.display()))?;
-    let owned = as_root("chown").args(["-R", "0:0"]).arg(path).status();
-    assert!(owned.expect("chown runs").success(), "{}", path.display());
-    if let Some(group) = group {
-        give_to_group(path, group, "g+rX");
-    }
-    Ok(())
-}
-
-fn write_files(files: &[(String, Value, u64)], path: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(path)?;
-    for (name, value, mode) in files {
-        let bytes = STANDARD.decode(value.as_str().unwrap_or_default());
-        let file = path.join(name);
-        fs::create_dir_all(file.parent().expect("it is below"))?;
-        fs::write(&file, bytes.expect("it was looked at before"))?;
-        let mode = u32::try_from(*mode).expect("it is a mode");
-        fs::set_permissions(&file, fs::Permissions::from_mode(mode))?;
-    }
-    Ok(())
 }
