@@ -12,6 +12,7 @@ mod batch_exec;
 mod batch_run;
 mod cache;
 mod checkouts;
+mod cluster;
 mod commands;
 mod daemon;
 mod deploy;

@@ -5,7 +5,7 @@
 //! [`Capstan`] commands with a cleared environment. What a command did is an [`Output`]; its
 //! texts come normalised, so that they can be compared with inline snapshots. [`Engine`] looks at what
 //! was left behind in the container engine. A [`Sourcegraph`] is what executors take jobs from, a [`Wire`]
-//! the way to it, which can be cut. [`component()`] makes components for
+//! the way to it, which can be cut; a [`Cluster`] is where pods run. [`component()`] makes components for
 //! steps in WebAssembly, [`guest()`] plugins; [`official_plugin`] and its neighbours find those that are there.
 //!
 //! ```no_run
@@ -24,6 +24,7 @@
 //! ```
 
 mod binary;
+mod cluster;
 mod command;
 mod component;
 mod creations;
@@ -41,6 +42,7 @@ mod wire;
 mod world;
 
 pub use binary::capstan as binary;
+pub use cluster::Cluster;
 pub use command::Capstan;
 pub use component::component;
 pub use creations::Creations;
