@@ -94,7 +94,7 @@ fn a_chart_with_everything() {
         "fullnameOverride": "other",
         "persistence": { "storageClassName": "fast", "size": "2Gi" },
         "terminationGracePeriodSeconds": 60,
-        "serviceAccount": { "annotations": { "some": "annotation" } },
+        "serviceAccount": { "name": "other-account", "annotations": { "some": "annotation" } },
         "networkPolicy": {
             "defaultDeny": true,
             "executor": {
@@ -103,7 +103,7 @@ fn a_chart_with_everything() {
                 }}]}],
                 "egress": [{ "to": [{ "ipBlock": { "cidr": "10.1.2.3/32" } }] }],
             },
-            "jobs": { "egress": [{ "to": [{ "ipBlock": { "cidr": "10.1.2.3/32" } }] }] },
+            "jobs": { "egress": [{ "to": [{ "ipBlock": { "cidr": "10.3.2.1/32" } }] }] },
         },
         "podAnnotations": { "prometheus.io/scrape": "true" },
         "podLabels": { "team": "dev" },
@@ -131,6 +131,7 @@ fn a_chart_with_everything() {
         .as_ref();
     assert_eq!(claim.unwrap().storage_class_name.as_deref(), Some("fast"));
     let pod = all.pod();
+    assert_eq!(pod.service_account_name.as_deref(), Some("other-account"));
     let image = pod.containers[0].image.as_deref().unwrap();
     assert!(image.starts_with("ghcr.io/acme/capstan@sha256:"), "{image}");
     assert_eq!(pod.image_pull_secrets.as_ref().unwrap()[0].name, "registry");
@@ -165,15 +166,16 @@ fn a_chart_with_everything() {
     );
     let last = variables(&all).last().unwrap();
     assert_eq!(last.name, "EXECUTOR_DOCKER_AUTH_CONFIG");
-    let private = Peer::Address("10.1.2.3");
     assert!(!others_are_free(&all.policies));
-    assert!(egress(&all.policies, &job(), &private, ("TCP", 5000)));
-    assert!(egress(
-        &all.policies,
-        pod_labels(&all),
-        &private,
-        ("TCP", 5000)
-    ));
+    let (of_executor, of_jobs) = (Peer::Address("10.1.2.3"), Peer::Address("10.3.2.1"));
+    for (from, to, may) in [
+        (pod_labels(&all), &of_executor, true),
+        (pod_labels(&all), &of_jobs, false),
+        (&job(), &of_executor, false),
+        (&job(), &of_jobs, true),
+    ] {
+        assert_eq!(egress(&all.policies, from, to, ("TCP", 5000)), may);
+    }
     let monitoring = Peer::Pod("monitoring", labels([]));
     assert!(ingress(
         &all.policies,
@@ -208,16 +210,25 @@ fn a_chart_with_nothing() {
 
 #[test]
 fn names_of_the_chart() {
-    for (release, name) in [
-        ("capstan-executor", "capstan-executor"),
-        ("blue", "blue-capstan-executor"),
-        ("capstan-executor-blue", "capstan-executor-blue"),
+    let long = "a-name-that-is-so-long-that-it-has-fifty-two-letters-and-some-more";
+    for (release, given, name) in [
+        ("capstan-executor", "", "capstan-executor"),
+        ("blue", "", "blue-capstan-executor"),
+        ("capstan-executor-blue", "", "capstan-executor-blue"),
+        ("blue", "green", "green"),
         (
-            "a-name-of-a-release-that-is-fifty-three-letters-long1",
-            "a-name-of-a-release-that-is-fifty-three-letters-long",
+            &long[..53],
+            "",
+            "a-name-that-is-so-long-that-it-has-fifty-two-letters",
+        ),
+        (
+            "blue",
+            long,
+            "a-name-that-is-so-long-that-it-has-fifty-two-letters",
         ),
     ] {
-        let rendered = helm::render(release, &with_server(&json!({})));
+        let given = with_server(&json!({ "fullnameOverride": given }));
+        let rendered = helm::render(release, &given);
         let texts = rendered.iter().filter(|(name, _)| is_yaml(name));
         let all = Documents::read(texts.map(|(_, text)| text.as_str()));
         check(&all);

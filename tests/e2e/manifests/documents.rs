@@ -35,8 +35,8 @@ pub(crate) struct Documents {
     pub(crate) sets: Vec<StatefulSet>,
     pub(crate) policies: Vec<NetworkPolicy>,
     pub(crate) budgets: Vec<PodDisruptionBudget>,
-    /// Metadata of all of them.
-    pub(crate) metadata: Vec<ObjectMeta>,
+    /// Kind and metadata of all of them.
+    pub(crate) metadata: Vec<(String, ObjectMeta)>,
 }
 
 impl Documents {
@@ -51,8 +51,8 @@ impl Documents {
 
     fn add(&mut self, document: Value) {
         let metadata: ObjectMeta = serde_json::from_value(document["metadata"].clone()).unwrap();
-        self.metadata.push(metadata);
         let text = |name: &str| document[name].as_str().unwrap().to_owned();
+        self.metadata.push((text("kind"), metadata));
         match (text("apiVersion").as_str(), text("kind").as_str()) {
             ("v1", "Namespace") => self.namespaces.push(typed(document)),
             ("v1", "ServiceAccount") => self.accounts.push(typed(document)),

@@ -53,19 +53,16 @@ pub(crate) fn given_to_executor(all: &Documents) -> BTreeMap<&str, &str> {
 }
 
 fn is_in_one_namespace(all: &Documents) {
-    let namespaces: BTreeSet<_> = all
-        .metadata
-        .iter()
-        .filter(|it| !all.namespaces.iter().any(|own| own.metadata == **it))
-        .map(|it| it.namespace.as_deref())
-        .collect();
-    assert_eq!(namespaces.len(), 1, "{namespaces:?}");
-    assert!(!namespaces.contains(&None), "{namespaces:?}");
-    for own in &all.namespaces {
-        assert!(namespaces.contains(&own.metadata.name.as_deref()));
-    }
-    for metadata in &all.metadata {
-        assert!(metadata.name.as_ref().unwrap().len() <= 63, "{metadata:?}");
+    let own = all.set().metadata.namespace.as_ref().unwrap();
+    let mut names = BTreeSet::new();
+    for (kind, metadata) in &all.metadata {
+        let name = metadata.name.as_ref().unwrap();
+        match kind.as_str() {
+            "Namespace" => assert_eq!(name, own),
+            _ => assert_eq!(metadata.namespace.as_ref(), Some(own), "{kind} {name}"),
+        }
+        assert!(name.len() <= 63, "{name} is too long");
+        assert!(names.insert((kind, name)), "there are two of {kind} {name}");
         for value in metadata.labels.iter().flat_map(BTreeMap::values) {
             assert!(value.len() <= 63, "{value} is too long for a label");
         }
@@ -258,6 +255,10 @@ fn is_in_its_network(all: &Documents) {
         return;
     }
     assert_eq!(reach::misplaced_exceptions(policies), [""; 0]);
+    for policy in policies {
+        let types = policy.spec.as_ref().unwrap().policy_types.as_deref();
+        assert_eq!(types.unwrap(), ["Ingress", "Egress"]);
+    }
     let (executor, job) = (pod_labels(all), job());
     let dns = Peer::Pod("kube-system", labels([("k8s-app", "kube-dns")]));
     for (from, to, port, may) in [
