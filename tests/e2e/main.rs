@@ -36,6 +36,7 @@ mod hub;
 mod images;
 mod interrupt;
 mod limits;
+mod manifests;
 mod ownership;
 mod parallel;
 mod plugin_distribution;
