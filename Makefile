@@ -2,10 +2,10 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build deb test lint bench fuzz clean
+.PHONY: help demo build deb test test-kubernetes lint bench fuzz clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Run a batch spec on three small repositories and show the diffs
 	@examples/demo/run
@@ -18,6 +18,9 @@ deb: ## Build the Debian package: target/debian/capstan_*.deb
 
 test: ## Run every test, the end-to-end ones on a real container engine
 	@tests/scripts/test
+
+test-kubernetes: ## Run the tests of jobs as pods on the cluster that KUBECONFIG names
+	@tests/scripts/kubernetes
 
 lint: ## Check formatting, lints, scripts, and the licences and sources of dependencies
 	@tests/scripts/lint

@@ -1,73 +1,33 @@
 //! What `examples/deploy` has: the image, and an executor that runs in a container of it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use capstan_tests::{Engine, JobState, SECRET, Sourcegraph, World, as_root, binary};
+use capstan_tests::{Engine, JobState, SECRET, Sourcegraph, World, as_root, image};
 
 use crate::executor::{REPOSITORY, native};
 
-/// An image that the Dockerfile makes of the binary under test; removed when dropped.
-struct Image(String);
-
-impl Image {
-    fn build(world: &World) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("capstan-test/deploy-{}-{count}", std::process::id());
-        let context = world.root().join("context");
-        fs::create_dir(&context).unwrap();
-        // Its symbols are nine tenths of it.
-        let stripped = Command::new("strip")
-            .arg("-o")
-            .arg(context.join("capstan"))
-            .arg(binary())
-            .status();
-        assert!(stripped.unwrap().success());
-        let dockerfile =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy/Dockerfile");
-        let built = Command::new("docker")
-            .args(["build", "--quiet", "--target", "prebuilt", "--tag", &name])
-            .args(["--build-arg", "BASE=capstan-test/base:latest", "--file"])
-            .arg(dockerfile)
-            .arg(&context)
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{}", text(&built));
-        Self(name)
+/// Runs a command in a container of the image that reaches this machine's network and its engine.
+fn run(options: &[String], server: &Sourcegraph, command: &[&str]) -> Output {
+    let mut docker = Command::new("docker");
+    docker
+        .args(["run", "--rm", "--network", "host"])
+        .arg(format!(
+            "--volume={}:/var/run/docker.sock",
+            socket().display()
+        ));
+    for (name, value) in [
+        ("EXECUTOR_FRONTEND_URL", server.url()),
+        ("EXECUTOR_FRONTEND_PASSWORD", SECRET),
+        ("EXECUTOR_QUEUE_NAME", "batches"),
+        ("EXECUTOR_JOB_NUM_CPUS", "0"),
+        ("EXECUTOR_JOB_MEMORY", "0"),
+    ] {
+        docker.arg(format!("--env={name}={value}"));
     }
-
-    /// Runs a command in a container that reaches this machine's network and its engine.
-    fn run(&self, options: &[String], server: &Sourcegraph, command: &[&str]) -> Output {
-        let mut docker = Command::new("docker");
-        docker
-            .args(["run", "--rm", "--network", "host"])
-            .arg(format!(
-                "--volume={}:/var/run/docker.sock",
-                socket().display()
-            ));
-        for (name, value) in [
-            ("EXECUTOR_FRONTEND_URL", server.url()),
-            ("EXECUTOR_FRONTEND_PASSWORD", SECRET),
-            ("EXECUTOR_QUEUE_NAME", "batches"),
-            ("EXECUTOR_JOB_NUM_CPUS", "0"),
-            ("EXECUTOR_JOB_MEMORY", "0"),
-        ] {
-            docker.arg(format!("--env={name}={value}"));
-        }
-        docker.args(options).arg(&self.0).args(command);
-        docker.output().unwrap()
-    }
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        let _ = Command::new("docker")
-            .args(["image", "rm", "--force", &self.0])
-            .output();
-    }
+    docker.args(options).arg(image()).args(command);
+    docker.output().unwrap()
 }
 
 /// The socket of the engine.
@@ -100,9 +60,8 @@ impl Drop for RemovedAsRoot {
 #[test]
 fn the_image_finds_the_engine_and_the_server() {
     Engine::require();
-    let (world, server) = (World::new(), Sourcegraph::start());
-    let image = Image::build(&world);
-    let output = image.run(&[], &server, &["executor", "validate"]);
+    let server = Sourcegraph::start();
+    let output = run(&[], &server, &["executor", "validate"]);
     assert!(output.status.success(), "{}", text(&output));
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
@@ -111,7 +70,7 @@ fn the_image_finds_the_engine_and_the_server() {
     server.assert_pleased();
 
     let without_engine = ["--env=DOCKER_HOST=unix:///nowhere/docker.sock".to_owned()];
-    let output = image.run(&without_engine, &server, &["executor", "validate"]);
+    let output = run(&without_engine, &server, &["executor", "validate"]);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
     assert!(text(&output).contains("no container engine answers"));
 }
@@ -121,7 +80,6 @@ fn the_image_finds_the_engine_and_the_server() {
 fn an_executor_in_a_container_runs_jobs_beside_it() {
     Engine::require();
     let (world, server) = (World::new(), Sourcegraph::start());
-    let image = Image::build(&world);
     let scratch = world.root().join("scratch");
     fs::create_dir(&scratch).unwrap();
     let _removed = RemovedAsRoot(scratch.clone());
@@ -144,7 +102,7 @@ fn an_executor_in_a_container_runs_jobs_beside_it() {
         "--env=EXECUTOR_NUM_TOTAL_JOBS=1".to_owned(),
         "--env=EXECUTOR_QUEUE_POLL_INTERVAL=100ms".to_owned(),
     ];
-    let output = image.run(&options, &server, &[]);
+    let output = run(&options, &server, &[]);
     assert!(output.status.success(), "{}", text(&output));
     let log = server.log(id);
     assert_eq!(server.job(id), JobState::Completed, "{log:#?}");

@@ -35,6 +35,7 @@ mod hostile;
 mod hub;
 mod images;
 mod interrupt;
+mod kubernetes;
 mod limits;
 mod manifests;
 mod ownership;

@@ -18,6 +18,7 @@ use chart::chart;
 use documents::{Documents, problems};
 use kustomization::Kustomization;
 use reach::{Labels, labels};
+pub(crate) use rules::RIGHTS;
 use rules::given_to_executor;
 
 /// What the chart and the files set themselves.

@@ -12,7 +12,7 @@ use super::reach::{self, Labels, Peer, egress, ingress, labels, selects};
 use super::{SET, job};
 
 /// What the executor needs, and all that it may do.
-const RIGHTS: [(&str, &str, &[&str]); 5] = [
+pub(crate) const RIGHTS: [(&str, &str, &[&str]); 5] = [
     ("", "events", &["list"]),
     ("", "pods", &["get", "list", "watch"]),
     ("", "pods/log", &["get"]),
@@ -20,7 +20,7 @@ const RIGHTS: [(&str, &str, &[&str]); 5] = [
     (
         "batch",
         "jobs",
-        &["create", "delete", "get", "list", "patch", "watch"],
+        &["create", "delete", "get", "list", "patch"],
     ),
 ];
 

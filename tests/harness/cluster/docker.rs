@@ -58,6 +58,19 @@ impl Docker {
         }
     }
 
+    /// The last that a container has said, on both streams.
+    pub(super) async fn last_words(&self, id: &str) -> String {
+        let _open = self.open.read().await;
+        let output = Command::new("docker")
+            .args(["logs", "--tail", "80", id])
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("the docker client runs");
+        let both = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&both).into_owned()
+    }
+
     /// Waits for what is being asked. Nothing more is asked as long as the guard is there.
     pub(super) async fn close(&self) -> RwLockWriteGuard<'_, ()> {
         self.open.write().await

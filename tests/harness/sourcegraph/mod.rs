@@ -55,6 +55,15 @@ impl Default for Sourcegraph {
 impl Sourcegraph {
     /// Starts one, with nothing in its queue.
     pub fn start() -> Self {
+        Self::listening("127.0.0.1:0", "127.0.0.1")
+    }
+
+    /// Starts one that others reach as `host`.
+    pub fn start_at(host: &str) -> Self {
+        Self::listening("0.0.0.0:0", host)
+    }
+
+    fn listening(at: &'static str, host: &str) -> Self {
         let shared = Shared::default();
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
@@ -65,7 +74,7 @@ impl Sourcegraph {
                 .build()
                 .expect("a runtime can be made");
             runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+                let listener = tokio::net::TcpListener::bind(at).await;
                 let listener = listener.expect("there is a free port");
                 let address = listener.local_addr().expect("it is bound");
                 tell.send(address).expect("somebody waits for it");
@@ -78,7 +87,7 @@ impl Sourcegraph {
         });
         let address = told.recv().expect("it starts");
         Self {
-            url: format!("http://{address}"),
+            url: format!("http://{host}:{}", address.port()),
             shared,
             stop: Some(stop),
             thread: Some(thread),

@@ -579,7 +579,8 @@ fn manifest(settings: &PodSettings) -> String {
         auths: &job.docker_auth_config,
         timeout: Some(std::time::Duration::from_secs(1800)),
     };
-    let job = manifest.job();
+    let mut job = manifest.job();
+    job.metadata.uid = Some("uid-of-the-job".to_owned());
     let secrets = manifest.secrets(&job);
     let all = serde_json::json!([job, secrets]);
     serde_json::to_string_pretty(&all).unwrap()

@@ -40,6 +40,11 @@ pub(super) fn docker(
     workspace: &str,
 ) -> Vec<String> {
     let step = &job.docker_steps[index];
+    let script = format!("{DATA}/{SCRIPTS}/{}", script_name(job, index));
+    // The container is there already.
+    if settings.volume.is_some() {
+        return vec!["/bin/sh".to_owned(), script];
+    }
     let mut command: Vec<String> = ["docker", "run", "--rm"].map(str::to_owned).into();
     if settings.host_gateway {
         command.push("--add-host=host.docker.internal:host-gateway".to_owned());
@@ -60,8 +65,7 @@ pub(super) fn docker(
         option("-e", variable.clone());
     }
     option("--entrypoint", "/bin/sh".to_owned());
-    command.push(step.image.clone());
-    command.push(format!("{DATA}/{SCRIPTS}/{}", script_name(job, index)));
+    command.extend([step.image.clone(), script]);
     command
 }
 

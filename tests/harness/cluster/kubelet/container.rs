@@ -14,6 +14,9 @@ use crate::cluster::state::Shared;
 /// What the node's events are told by.
 pub(super) const SOURCE: &str = "kubelet";
 
+/// Bytes of what a container has said last that its status has.
+const LONGEST_MESSAGE: usize = 2048;
+
 /// How soon something that failed is tried again: the first time, and later.
 const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
@@ -205,5 +208,11 @@ impl Container {
             "finishedAt": time("FinishedAt"),
             "containerID": self.container_id(),
         }});
+        // Nothing writes to the file for such messages here.
+        if code != 0 && self.spec["terminationMessagePolicy"] == "FallbackToLogsOnError" {
+            let words = shared.docker().last_words(&id).await;
+            let from = words.ceil_char_boundary(words.len().saturating_sub(LONGEST_MESSAGE));
+            self.state["terminated"]["message"] = json!(words[from..]);
+        }
     }
 }

@@ -110,17 +110,13 @@ async fn reach(
     pods.config = config_file.map(|file| file.display().to_string());
     pods.image = match &found.image {
         Some(image) => image.clone(),
-        None => own_image(found, &cluster).await?,
+        None => own_image(&cluster).await?,
     };
     Ok((cluster, pods))
 }
 
 /// The image of the pod that this is.
-async fn own_image(found: &ClusterConfig, cluster: &Cluster) -> Result<String, Failed> {
-    const HINT: &str = "name the image that capstan is in in EXECUTOR_KUBERNETES_RUNNER_IMAGE";
-    if !found.is_pod {
-        return Err(Failed::usage("no value supplied for EXECUTOR_KUBERNETES_RUNNER_IMAGE, which is needed outside of a cluster").hint(HINT));
-    }
+async fn own_image(cluster: &Cluster) -> Result<String, Failed> {
     let pod = host_name();
     match cluster.image_of(&pod).await? {
         Some(image) => Ok(image),
@@ -128,7 +124,7 @@ async fn own_image(found: &ClusterConfig, cluster: &Cluster) -> Result<String, F
             "there is no pod {pod} in namespace {}, whose image pods would have",
             cluster.namespace()
         ))
-        .hint(HINT)),
+        .hint("name the image that capstan is in in EXECUTOR_KUBERNETES_RUNNER_IMAGE")),
     }
 }
 

@@ -21,6 +21,12 @@ const HANDED_ON: [&str; 7] = [
     "CAPSTAN_LOG",
 ];
 
+/// How long a pod may live if jobs may run for ever.
+const NO_LIMIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Time to clone, and to end.
+const SPARE: Duration = Duration::from_secs(300);
+
 /// Where jobs run as pods.
 #[derive(Debug)]
 pub(crate) struct ClusterConfig {
@@ -51,8 +57,10 @@ impl Reader<'_> {
 
     pub(super) fn cluster(&mut self) -> ClusterConfig {
         let user = self.above_zero("KUBERNETES_RUN_AS_USER");
-        let seconds = self.parsed("KUBERNETES_JOB_DEADLINE", |text| values::number(text, 1));
-        let seconds = seconds.map_or(1200, u64::from);
+        let deadline = self.parsed("KUBERNETES_JOB_DEADLINE", |text| values::number(text, 1));
+        let deadline = deadline.map(|seconds| Duration::from_secs(seconds.into()));
+        let start_timeout = self.limit("EXECUTOR_KUBERNETES_START_TIMEOUT");
+        let maximum_runtime = self.limit("EXECUTOR_MAXIMUM_RUNTIME_PER_JOB");
         let mut pods = PodSettings::new(String::new());
         pods.environment = self.handed_on();
         pods.limits = Resources {
@@ -88,10 +96,12 @@ impl Reader<'_> {
         pods.fs_group = self
             .above_zero("KUBERNETES_FS_GROUP")
             .or(user.map(|_| 1000));
-        pods.deadline = Duration::from_secs(seconds);
-        pods.start_timeout = self
-            .limit("EXECUTOR_KUBERNETES_START_TIMEOUT")
-            .unwrap_or(pods.deadline);
+        // What the executor itself limits ends well before.
+        pods.deadline = deadline.unwrap_or_else(|| {
+            let longest = maximum_runtime.unwrap_or(NO_LIMIT);
+            longest + start_timeout.unwrap_or_default() + SPARE
+        });
+        pods.start_timeout = start_timeout.unwrap_or(pods.deadline);
         pods.keep = self.flag("KUBERNETES_KEEP_JOBS");
         let storage = self.parsed("KUBERNETES_JOB_VOLUME_TYPE", |text| match text {
             "emptyDir" => Ok(Storage::EmptyDir),
@@ -104,15 +114,21 @@ impl Reader<'_> {
         pods.authorities = self.text("KUBERNETES_GIT_CA_CERT").map(str::to_owned);
         pods.host_network = self.flag("KUBERNETES_JOB_HOST_NETWORK");
         let access = self.access();
+        let is_pod = access == Access::InPod;
+        let image = self.text("EXECUTOR_KUBERNETES_RUNNER_IMAGE");
+        if image.is_none() && !is_pod {
+            self.problems.push(
+                "no value supplied for EXECUTOR_KUBERNETES_RUNNER_IMAGE: outside of a cluster it has to be said in which image capstan is"
+                    .to_owned(),
+            );
+        }
         ClusterConfig {
-            is_pod: access == Access::InPod,
+            is_pod,
             access,
             namespace: self
                 .text("EXECUTOR_KUBERNETES_NAMESPACE")
                 .map(str::to_owned),
-            image: self
-                .text("EXECUTOR_KUBERNETES_RUNNER_IMAGE")
-                .map(str::to_owned),
+            image: image.map(str::to_owned),
             pods,
         }
     }

@@ -167,7 +167,7 @@ fn what_pods_are() {
     };
     assert_eq!(text(plain.pods.limits.memory), quantity("12Gi"));
     assert_eq!(text(plain.pods.requests.memory), quantity("1Gi"));
-    assert_eq!(plain.pods.deadline, Duration::from_secs(1200));
+    assert_eq!(plain.pods.deadline, Duration::from_secs(1800 + 600 + 300));
     assert_eq!(plain.pods.start_timeout, Duration::from_secs(600));
     assert_eq!((plain.pods.user, plain.pods.fs_group), (None, None));
 
@@ -187,6 +187,7 @@ fn what_pods_are() {
         ("KUBERNETES_JOB_POD_ANNOTATIONS", r#"{"a":"b"}"#),
         ("KUBERNETES_JOB_VOLUME_TYPE", "pvc"),
         ("EXECUTOR_KUBERNETES_START_TIMEOUT", "0"),
+        ("KUBERNETES_JOB_DEADLINE", "1200"),
         ("HTTPS_PROXY", "http://proxy:3128"),
     ]);
     let told = told.unwrap();
@@ -200,6 +201,7 @@ fn what_pods_are() {
     assert_eq!((told.pods.user, told.pods.group), (Some(1000), None));
     assert_eq!(told.pods.fs_group, Some(1000));
     assert_eq!(told.pods.pull_secrets, ["one", "two"]);
+    assert_eq!(told.pods.deadline, Duration::from_secs(1200));
     assert_eq!(told.pods.start_timeout, told.pods.deadline);
     assert_eq!(told.pods.environment["HTTPS_PROXY"], "http://proxy:3128");
 

@@ -271,8 +271,8 @@ pub(crate) const VARIABLES: &[Variable] = &[
     ),
     of_pods(
         "KUBERNETES_JOB_DEADLINE",
-        "1200",
-        "How long a pod may live, in seconds. The cluster ends it then.",
+        "",
+        "How long a pod may live, in seconds. The cluster ends it then. Unset: as long as `EXECUTOR_MAXIMUM_RUNTIME_PER_JOB` and `EXECUTOR_KUBERNETES_START_TIMEOUT` together, and five minutes.",
     ),
     of_pods(
         "EXECUTOR_KUBERNETES_RESOURCE_LIMIT_CPU",
