@@ -2,5 +2,6 @@
 
 mod jobs;
 mod restarts;
+mod runs;
 mod site;
 mod trouble;

@@ -376,13 +376,13 @@ fn workspaces_of_a_monorepo() {
 }
 
 /// Smart HTTP on the loopback interface: git's own CGI program behind a listener.
-struct HttpServer {
-    address: String,
+pub(crate) struct HttpServer {
+    pub(crate) address: String,
     stop: Arc<AtomicBool>,
 }
 
 impl HttpServer {
-    fn start(root: PathBuf) -> Self {
+    pub(crate) fn start(root: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
         let stop = Arc::new(AtomicBool::new(false));
@@ -399,7 +399,7 @@ impl HttpServer {
         Self { address, stop }
     }
 
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         let _ = TcpStream::connect(&self.address);
     }

@@ -117,6 +117,10 @@ pub(crate) struct PodJob {
     #[arg(long, value_name = "NAME")]
     pub(crate) executor: String,
 
+    /// File with the URL that the repository is cloned from; default: the server has it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) clone_from: Option<PathBuf>,
+
     /// Longest run of the job.
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
@@ -234,6 +238,13 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value = "auto", help_heading = "Results")]
     pub(crate) format: Format,
 
+    /// Where steps run: on this machine's container engine, or each workspace in a pod of a Kubernetes cluster.
+    ///
+    /// Pods clone by URL, so repositories have to be named by theirs. The cluster is the one of KUBECONFIG; EXECUTOR_KUBERNETES_RUNNER_IMAGE names
+    /// an image that has capstan. docs/kubernetes.md has more.
+    #[arg(long, value_enum, default_value = "docker", help_heading = "Running")]
+    pub(crate) engine: EngineKind,
+
     /// Runs every step, even where its result is known, and remembers nothing.
     #[arg(long, help_heading = "Running")]
     pub(crate) no_cache: bool,
@@ -326,6 +337,14 @@ pub(crate) enum Format {
     Plain,
     /// JSON lines on standard output.
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineKind {
+    /// A Docker engine, or Podman's.
+    Docker,
+    /// A Kubernetes cluster.
+    Kubernetes,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 
 mod apply;
 mod args;
+mod cluster;
 mod commands;
 mod config;
 mod engines;
@@ -12,6 +13,7 @@ mod jobs;
 mod logging;
 mod plugin_host;
 mod plugins;
+mod pods;
 mod printer;
 mod report;
 mod results;

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use capstan_engine::apply::Permission;
-use capstan_engine::run::{Job, Runner};
+use capstan_engine::run::{Finished, Job, Runner};
 use capstan_engine::sandbox::Engine;
+use tokio_util::sync::CancellationToken;
 
-use crate::args::{Format, Run};
+use crate::args::{EngineKind, Format, Run};
 use crate::config::{Config, Environment};
 use crate::failure::{Exit, Failed};
 use crate::jobs::{self, Plan};
+use crate::pods::Pods;
 use crate::report::{JobLabel, Phase, Reporter, reporter};
 use crate::results::{self, Ended};
 use crate::spec_file::{self, Loaded};
+use crate::tools::Tools;
 use crate::workplace::Workplace;
 use crate::{apply, interrupt, plugins, printer, summary};
 
@@ -37,27 +40,16 @@ pub(super) async fn run(
         results::prepare(&directory.join(output))?;
     }
     let cancel = interrupt::token(Arc::clone(&reporter)).map_err(Failed::environment)?;
-    let workplace = Workplace::open(
-        &config,
+    let inputs = Inputs {
+        args: &args,
+        config: &config,
         environment,
-        &loaded.spec.steps,
-        &loaded.directory,
-        &cancel,
-        Arc::clone(&reporter),
-    );
-    let ended = match workplace.await {
-        Ok(workplace) => {
-            let inputs = Inputs {
-                args: &args,
-                config: &config,
-                environment,
-                directory: &directory,
-            };
-            let ended = execute(&inputs, &loaded, reporter.as_ref(), &workplace, begun).await;
-            workplace.close().await;
-            ended
-        }
-        Err(failed) => Err(failed),
+        directory: &directory,
+        begun,
+    };
+    let ended = match args.engine {
+        EngineKind::Docker => here(&inputs, &loaded, &reporter, &cancel).await,
+        EngineKind::Kubernetes => in_pods(&inputs, &loaded, &reporter, &cancel).await,
     };
     reporter.finish();
     ended.inspect_err(|failed| {
@@ -67,11 +59,64 @@ pub(super) async fn run(
     })
 }
 
+/// On this machine.
+async fn here(
+    inputs: &Inputs<'_>,
+    loaded: &Loaded,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<Exit, Failed> {
+    let workplace = Workplace::open(
+        inputs.config,
+        inputs.environment,
+        &loaded.spec.steps,
+        &loaded.directory,
+        cancel,
+        Arc::clone(reporter),
+    );
+    let workplace = workplace.await?;
+    let ended = execute(inputs, loaded, reporter.as_ref(), &workplace).await;
+    workplace.close().await;
+    ended
+}
+
+/// In the pods of a cluster.
+async fn in_pods(
+    inputs: &Inputs<'_>,
+    loaded: &Loaded,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<Exit, Failed> {
+    let Inputs {
+        args,
+        config,
+        environment,
+        ..
+    } = *inputs;
+    let pods = Pods::open(args, config, environment, Arc::clone(reporter), cancel).await?;
+    let tools = Tools::open(config, environment).await?;
+    let jobs = plan(inputs, loaded, reporter, &tools, cancel).await?;
+    let finished = pods.run(&jobs).await;
+    reporter.phase(Phase::Executed);
+    reporter.finish();
+    conclude(
+        inputs,
+        loaded,
+        &jobs,
+        finished,
+        reporter.as_ref(),
+        &tools,
+        cancel,
+    )
+    .await
+}
+
 struct Inputs<'a> {
     args: &'a Run,
     config: &'a Config,
     environment: &'a Environment,
     directory: &'a Path,
+    begun: Instant,
 }
 
 fn parse(args: &Run, has_plugins: bool, reporter: &dyn Reporter) -> Result<Loaded, Failed> {
@@ -92,40 +137,35 @@ fn parse(args: &Run, has_plugins: bool, reporter: &dyn Reporter) -> Result<Loade
     Ok(loaded)
 }
 
-async fn execute(
+/// Opens the repositories and tells what there is to do.
+async fn plan(
     inputs: &Inputs<'_>,
     loaded: &Loaded,
-    reporter: &dyn Reporter,
-    workplace: &Workplace,
-    begun: Instant,
-) -> Result<Exit, Failed> {
-    let Inputs {
-        args,
-        config,
-        environment,
-        directory,
-    } = inputs;
+    reporter: &Arc<dyn Reporter>,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Vec<Job>, Failed> {
     reporter.phase(Phase::Resolving);
     let tell = {
-        let reporter = Arc::clone(&workplace.reporter);
+        let reporter = Arc::clone(reporter);
         move |line: &str| reporter.fetching(line)
     };
-    let secrets = plugins::secrets(&loaded.spec.steps, config, environment)?;
+    let secrets = plugins::secrets(&loaded.spec.steps, inputs.config, inputs.environment)?;
     let plan = jobs::plan(
         loaded,
-        &args.repositories,
-        directory,
-        environment,
-        &workplace.tools,
+        &inputs.args.repositories,
+        inputs.directory,
+        inputs.environment,
+        tools,
         &secrets,
         tell,
     );
     let plan = tokio::select! {
         plan = plan => plan?,
-        () = workplace.cancel.cancelled() => return Err(Failed::told(Exit::Interrupted)),
+        () = cancel.cancelled() => return Err(Failed::told(Exit::Interrupted)),
     };
     let Plan {
-        mut jobs,
+        jobs,
         repositories,
         ignored,
         warnings,
@@ -139,6 +179,18 @@ async fn execute(
         reporter.warn(warning);
     }
     reporter.jobs(jobs.iter().map(JobLabel::of).collect());
+    Ok(jobs)
+}
+
+async fn execute(
+    inputs: &Inputs<'_>,
+    loaded: &Loaded,
+    reporter: &dyn Reporter,
+    workplace: &Workplace,
+) -> Result<Exit, Failed> {
+    let Inputs { args, config, .. } = *inputs;
+    let (tools, cancel) = (&workplace.tools, &workplace.cancel);
+    let mut jobs = plan(inputs, loaded, &workplace.reporter, tools, cancel).await?;
 
     let runner = Arc::new(workplace.runner(config, !args.no_cache, args.keep_workspaces)?);
     reporter.phase(Phase::CheckingCache);
@@ -154,21 +206,35 @@ async fn execute(
         .map(|job| job.task.as_ref());
     tokio::select! {
         () = workplace.prepare_images(unknown, config.platform.as_deref()) => {}
-        () = workplace.cancel.cancelled() => {}
+        () = cancel.cancelled() => {}
     }
 
-    let tasks: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.task)).collect();
-    let origins: Vec<_> = jobs
-        .iter()
-        .filter_map(|job| job.base.origin().cloned())
-        .collect();
     let parallel = config.jobs.unwrap_or(workplace.processors);
-    let finished = runner.run(jobs, parallel, args.fail_fast).await;
+    let finished = runner.run(jobs.clone(), parallel, args.fail_fast).await;
     reporter.phase(Phase::Executed);
     reporter.finish();
+    conclude(inputs, loaded, &jobs, finished, reporter, tools, cancel).await
+}
 
+/// Writes the results of jobs that have ended, and tells how it went.
+async fn conclude(
+    inputs: &Inputs<'_>,
+    loaded: &Loaded,
+    jobs: &[Job],
+    finished: Vec<Finished>,
+    reporter: &dyn Reporter,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Exit, Failed> {
+    let Inputs {
+        args,
+        directory,
+        begun,
+        ..
+    } = *inputs;
+    let tasks = jobs.iter().map(|job| Arc::clone(&job.task));
+    let origins = jobs.iter().filter_map(|job| job.base.origin().cloned());
     let ended: Vec<Ended> = tasks
-        .into_iter()
         .zip(origins)
         .zip(finished)
         .map(|((task, origin), finished)| Ended::of(task, origin, finished, &loaded.spec))
@@ -184,12 +250,12 @@ async fn execute(
             replace: args.force,
             dirty: args.allow_dirty,
         };
-        apply::apply(&results, &workplace.tools.git, permission).await
+        apply::apply(&results, &tools.git, permission).await
     } else {
         Vec::new()
     };
     summary::tell(&ended, &applied, args.output.as_deref(), begun.elapsed());
-    let interrupted = workplace.cancel.is_cancelled();
+    let interrupted = cancel.is_cancelled();
     let exit = summary::exit(&ended, &applied, interrupted);
     if exit != Exit::Success {
         let error = summary::error(&ended, &applied, interrupted);

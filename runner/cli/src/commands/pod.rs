@@ -42,8 +42,11 @@ pub(super) async fn run(
     let metrics = Metrics::new(std::slice::from_ref(&queue));
     let client = client(args, queue, metrics.clone())?;
     let timeout = args.timeout.as_deref().map(duration::parse).transpose();
+    let clone_from = args.clone_from.as_deref().map(fs_err::read_to_string);
+    let clone_from = clone_from.transpose().map_err(Failed::environment)?;
     let settings = Settings {
         volume: Some(args.volume.clone()),
+        clone_from: clone_from.map(|url| Secret::new(url.trim().to_owned())),
         maximum_runtime: timeout.map_err(Failed::usage)?,
         ..Settings::default()
     };

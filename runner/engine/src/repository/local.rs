@@ -175,6 +175,7 @@ pub(super) async fn open(
         url: parsed.map(|url| url.to_string()),
         tags: Vec::new(),
         dirty,
+        remote: None,
         local: Some(repository.clone()),
         held: Held::default(),
     })

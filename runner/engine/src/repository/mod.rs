@@ -40,6 +40,8 @@ pub struct Origin {
     pub tags: Vec<(String, String)>,
     /// Whether tracked files differ from the commit in `HEAD`; the differences are not part of a run.
     pub dirty: bool,
+    /// Where it was fetched from; `None`: it is on this machine.
+    pub remote: Option<RemoteUrl>,
     /// The repository on this machine that results can be applied to; `None` for a remote one.
     pub local: Option<LocalRepository>,
     /// Keeps the repository in the cache, if it is from there.

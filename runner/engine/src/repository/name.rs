@@ -125,6 +125,7 @@ mod tests {
         let url = place.contains("://").then(|| place.to_owned());
         let top = Path::new(place).to_owned();
         Origin {
+            remote: None,
             name: of_remote(place).unwrap_or_else(|| tail(place, 1)),
             branch: String::new(),
             rev: String::new(),

@@ -125,6 +125,7 @@ impl RemoteCache {
             url: Some(url.to_string()),
             tags: Vec::new(),
             dirty: false,
+            remote: Some(url.clone()),
             local: None,
             held,
         })
@@ -220,6 +221,7 @@ impl RemoteCache {
             url: None,
             tags,
             dirty: false,
+            remote: Some(url.clone()),
             local: None,
             held,
         })

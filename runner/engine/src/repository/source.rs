@@ -146,7 +146,7 @@ impl RemoteUrl {
     }
 
     /// The URL with its credentials, for git only.
-    pub(super) fn with_credentials(&self) -> &str {
+    pub fn with_credentials(&self) -> &str {
         &self.0
     }
 

@@ -16,12 +16,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::access::{Cluster, ClusterError, once, persistently};
 use super::follow::follow;
 use super::kept::{Continued, Memory, Remembered};
-use super::manifest::{EXECUTOR_LABEL, Maker, Manifest, VOLUME};
+use super::manifest::{EXECUTOR_LABEL, Maker, Manifest, PAYLOAD_FILE, VOLUME};
 use super::payload::{Payload, uncompressed};
 use super::pods::{Pods, Seen};
 use super::settings::PodSettings;
 use super::status::{Status, Trouble, deleted, of_failed_job};
 use super::sweep;
+use crate::client::Secret;
 use crate::job::{self, Ending, STOPPED, gates};
 use crate::log::{Entry, ExecutionLog, Sink};
 use crate::pod::Replay;
@@ -143,7 +144,8 @@ impl ClusterJobs {
         let doing = format!("reading secret {name}");
         let secret = persistently(&doing, |_| secrets.get_opt(&name)).await?;
         let data = secret.and_then(|secret| secret.data).unwrap_or_default();
-        let payload = data.into_values().next().map(|bytes| uncompressed(bytes.0));
+        let payload = data.into_iter().find(|(name, _)| name == PAYLOAD_FILE);
+        let payload = payload.map(|(_, bytes)| uncompressed(bytes.0));
         let Some(Ok(payload)) = payload else {
             return Ok(None);
         };
@@ -155,8 +157,14 @@ impl ClusterJobs {
     }
 
     /// Makes the Job, its Secrets, and lets it begin.
-    async fn make(&self, name: &str, job: &Job, gates: &Volume) -> Result<(), String> {
-        let payload = Payload::of(job).map_err(|error| error.to_string())?;
+    async fn make(
+        &self,
+        name: &str,
+        job: &Job,
+        clone_from: Option<Secret>,
+        gates: &Volume,
+    ) -> Result<(), String> {
+        let payload = Payload::of(job, clone_from).map_err(|error| error.to_string())?;
         let manifest = Manifest {
             name,
             maker: &self.maker,
@@ -216,10 +224,31 @@ impl ClusterJobs {
         .map(drop)
     }
 
+    /// Runs a job whose repository is cloned from a URL, perhaps with credentials, or from the server. What it says goes to `log`. Returns soon after
+    /// `cancel` is cancelled.
+    pub async fn run_from(
+        &self,
+        job: &Job,
+        clone_from: Option<Secret>,
+        log: &Arc<ExecutionLog>,
+        cancel: &CancellationToken,
+    ) -> Ending {
+        let remembered = self.remembered(job);
+        let ending = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ending::Failed("the job was cancelled".to_owned()),
+            ending = self.see_through(job, clone_from, &remembered, log) => ending,
+        };
+        self.put_away(&remembered.name(), log).await;
+        self.forget(&job.identity.key(), &remembered);
+        ending
+    }
+
     /// Sees a job through that is made, or makes it first.
     async fn see_through(
         &self,
         job: &Job,
+        clone_from: Option<Secret>,
         remembered: &Remembered,
         log: &Arc<ExecutionLog>,
     ) -> Ending {
@@ -238,7 +267,7 @@ impl ClusterJobs {
         if !remembered.is_made() {
             let steps = gates.slots().len();
             entry.text(&format!("Job {name}, a pod with {steps} step containers\n"));
-            if let Err(text) = self.make(&name, job, &gates).await {
+            if let Err(text) = self.make(&name, job, clone_from, &gates).await {
                 return fail(entry, text);
             }
             remembered.made();
@@ -547,15 +576,7 @@ impl Work for ClusterJobs {
         log: Arc<ExecutionLog>,
         cancel: CancellationToken,
     ) -> Ending {
-        let remembered = self.remembered(&job);
-        let ending = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Ending::Failed("the job was cancelled".to_owned()),
-            ending = self.see_through(&job, &remembered, &log) => ending,
-        };
-        self.put_away(&remembered.name(), &log).await;
-        self.forget(&job.identity.key(), &remembered);
-        ending
+        self.run_from(&job, None, &log, &cancel).await
     }
 }
 

@@ -39,7 +39,10 @@ pub(super) const EXECUTOR_POD: &str = "capstan.dev/executor-pod";
 
 /// The directory of the payload in the runner's container, and the file in it.
 const PAYLOAD: &str = "/etc/capstan-job";
-const PAYLOAD_FILE: &str = "job.json.gz";
+pub(super) const PAYLOAD_FILE: &str = "job.json.gz";
+
+/// The file with the URL of the repository, beside it.
+const CLONE_FROM: &str = "clone-from";
 
 /// How long what has ended stays if nobody deletes it.
 const KEPT_SECONDS: i32 = 3600;
@@ -112,7 +115,7 @@ impl Manifest<'_> {
 
     /// The Secret with the payload, and the one with credentials for registries if there are any. `owner` is the Job.
     pub(super) fn secrets(&self, owner: &Job) -> Vec<core::Secret> {
-        let secret = |name: String, kind: &str, key: &str, bytes: Vec<u8>| core::Secret {
+        let secret = |name: String, kind: &str, data: Vec<(&str, Vec<u8>)>| core::Secret {
             metadata: ObjectMeta {
                 name: Some(name),
                 labels: Some(self.labels()),
@@ -121,23 +124,22 @@ impl Manifest<'_> {
             },
             immutable: Some(true),
             type_: Some(kind.to_owned()),
-            data: Some([(key.to_owned(), ByteString(bytes))].into()),
+            data: Some(
+                data.into_iter()
+                    .map(|(key, bytes)| (key.to_owned(), ByteString(bytes)))
+                    .collect(),
+            ),
             ..core::Secret::default()
         };
-        let payload = self.payload.compressed.clone();
-        let mut secrets = vec![secret(
-            self.name.to_owned(),
-            "Opaque",
-            PAYLOAD_FILE,
-            payload,
-        )];
+        let mut payload = vec![(PAYLOAD_FILE, self.payload.compressed.clone())];
+        if let Some(url) = &self.payload.clone_from {
+            payload.push((CLONE_FROM, url.reveal().as_bytes().to_vec()));
+        }
+        let mut secrets = vec![secret(self.name.to_owned(), "Opaque", payload)];
         if let Some(config) = pull_config(self.auths) {
-            secrets.push(secret(
-                self.pull_secret(),
-                "kubernetes.io/dockerconfigjson",
-                ".dockerconfigjson",
-                config,
-            ));
+            let kind = "kubernetes.io/dockerconfigjson";
+            let data = vec![(".dockerconfigjson", config)];
+            secrets.push(secret(self.pull_secret(), kind, data));
         }
         secrets
     }
@@ -236,6 +238,10 @@ impl Manifest<'_> {
             ("--executor", &self.maker.executor),
         ] {
             words.extend([flag.to_owned(), value.to_owned()]);
+        }
+        if self.payload.clone_from.is_some() {
+            let file = format!("{PAYLOAD}/{CLONE_FROM}");
+            words.extend(["--clone-from".to_owned(), file]);
         }
         if let Some(timeout) = self.timeout {
             words.extend([

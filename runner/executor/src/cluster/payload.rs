@@ -10,6 +10,8 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
+use crate::client::Secret;
+
 /// Most bytes that a cluster takes for a Secret (`MaxSecretSize`), less some for its key.
 const LARGEST: usize = (1 << 20) - 1024;
 
@@ -28,18 +30,23 @@ pub(super) struct TooLarge {
 /// What its pod is handed.
 pub(super) struct Payload {
     pub(super) compressed: Vec<u8>,
+    /// What the repository is cloned from, if not from the server.
+    pub(super) clone_from: Option<Secret>,
 }
 
 impl Payload {
     /// Of a job.
-    pub(super) fn of(job: &Job) -> Result<Self, TooLarge> {
+    pub(super) fn of(job: &Job, clone_from: Option<Secret>) -> Result<Self, TooLarge> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         let written = encoder.write_all(&job.to_json());
         // Memory takes it all.
         let compressed = written.and_then(|()| encoder.finish()).unwrap_or_default();
         match compressed.len() {
             size if size > LARGEST => Err(TooLarge { size }),
-            _ => Ok(Self { compressed }),
+            _ => Ok(Self {
+                compressed,
+                clone_from,
+            }),
         }
     }
 }

@@ -575,6 +575,7 @@ fn manifest(settings: &PodSettings) -> String {
         gates: &gates,
         payload: &super::payload::Payload {
             compressed: b"payload".to_vec(),
+            clone_from: None,
         },
         auths: &job.docker_auth_config,
         timeout: Some(std::time::Duration::from_secs(1800)),

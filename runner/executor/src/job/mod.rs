@@ -44,7 +44,7 @@ pub use self::engines::{Engines, Needs};
 use self::place::Place;
 use self::pulls::Pulls;
 pub use self::slots::{gates, lay_out};
-use crate::client::Client;
+use crate::client::{Client, Secret};
 use crate::log::ExecutionLog;
 
 /// What all jobs of an executor have in common.
@@ -89,6 +89,8 @@ pub struct Settings {
     /// What this process shares with the containers of its pod, which are there from the beginning and see it: where the job works, and what its steps
     /// are limited by is the pod's affair. `None`: containers are made for the steps.
     pub volume: Option<PathBuf>,
+    /// A URL that the repository is cloned from, perhaps with credentials; `None`: it comes from the server.
+    pub clone_from: Option<Secret>,
     /// Longest run of a job, from its start to the end of its last step; `None`: as long as it takes.
     pub maximum_runtime: Option<Duration>,
 }

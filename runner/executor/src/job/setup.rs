@@ -151,10 +151,16 @@ impl Repository {
         directory: &str,
         branch: &str,
     ) -> Result<Self, Fault> {
-        let path = format!("/.executors/git/{}", job.repository_name);
-        let url = context.client.url(&path);
-        let Ok(Source::Remote { url, .. }) = Source::parse(url.as_str(), std::path::Path::new("/"))
-        else {
+        // Nobody but the server is told who asks.
+        let (url, headers) = match &context.settings.clone_from {
+            Some(url) => (url.reveal().to_owned(), Vec::new()),
+            None => {
+                let path = format!("/.executors/git/{}", job.repository_name);
+                let url = context.client.url(&path).to_string();
+                (url, headers(&context.client, job))
+            }
+        };
+        let Ok(Source::Remote { url, .. }) = Source::parse(&url, std::path::Path::new("/")) else {
             return Err(Fault::workspace(format!(
                 "{:?} cannot be the name of a repository",
                 job.repository_name
@@ -166,7 +172,7 @@ impl Repository {
             remotes: context.remotes.clone(),
             commands: command::git(job, directory, &url.to_string()),
             url,
-            headers: headers(&context.client, job),
+            headers,
             name: job.repository_name.clone(),
             rev: job.commit.to_ascii_lowercase(),
             branch: branch.to_owned(),

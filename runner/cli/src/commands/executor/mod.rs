@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::outpost::Outpost;
 use self::station::Station;
 use crate::args::{Executor, SettingFlags};
+use crate::cluster::host_name;
 use crate::config::{Config, Environment, ExecutorConfig, Problems};
 use crate::failure::{Exit, Failed};
 use crate::printer;
@@ -169,15 +170,6 @@ impl Post<'_> {
         };
         stop_ops.cancel();
         Ok(exit)
-    }
-}
-
-/// The name of this machine, or of this pod.
-fn host_name() -> String {
-    let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match host.trim() {
-        "" => "capstan".to_owned(),
-        host => host.to_owned(),
     }
 }
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use capstan_engine::state::{Run, State};
 use capstan_executor::client::{VERSION, executor_name};
-use capstan_executor::cluster::{
-    self, Cluster, ClusterError, ClusterJobs, Home, Memory, PodSettings,
-};
+use capstan_executor::cluster::{ClusterJobs, Home, Memory};
 use capstan_protocol::Telemetry;
 
-use super::{host_name, station};
+use super::station;
+use crate::cluster::{self, host_name};
 use crate::config::{ClusterConfig, Config, ExecutorConfig};
 use crate::failure::Failed;
 use crate::workplace;
@@ -43,7 +42,7 @@ impl Outpost {
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
         workplace::sweep(&state);
-        let (cluster, pods) = reach(found, config_file).await?;
+        let (cluster, pods) = cluster::reach(found, config_file).await?;
         let home = home(found, executor, memory);
         let jobs = ClusterJobs::new(cluster, pods, home, executor.maximum_runtime);
         Ok(Self { state, run, jobs })
@@ -82,7 +81,7 @@ pub(super) async fn check(
     executor: &ExecutorConfig,
     config_file: Option<&Path>,
 ) -> Result<Vec<String>, Failed> {
-    let (cluster, pods) = match reach(found, config_file).await {
+    let (cluster, pods) = match cluster::reach(found, config_file).await {
         Ok(reached) => reached,
         Err(failed) => return Ok(vec![super::checks::text(failed)]),
     };
@@ -95,37 +94,7 @@ pub(super) async fn check(
     let memory = Memory::open(directory.path(), || executor_name(&host_name()));
     let memory = memory.map_err(Failed::environment)?;
     let home = home(found, executor, memory);
-    Ok(cluster::check(&cluster, &pods, home).await)
-}
-
-/// The way to the cluster, and what its pods are. Their runners have the same settings file: it has to be in their image, or on a volume.
-async fn reach(
-    found: &ClusterConfig,
-    config_file: Option<&Path>,
-) -> Result<(Cluster, PodSettings), Failed> {
-    let cluster = Cluster::open(&found.access, found.namespace.as_deref()).await?;
-    let mut pods = found.pods.clone();
-    let config_file = config_file.map(std::path::absolute).transpose();
-    let config_file = config_file.map_err(Failed::environment)?;
-    pods.config = config_file.map(|file| file.display().to_string());
-    pods.image = match &found.image {
-        Some(image) => image.clone(),
-        None => own_image(&cluster).await?,
-    };
-    Ok((cluster, pods))
-}
-
-/// The image of the pod that this is.
-async fn own_image(cluster: &Cluster) -> Result<String, Failed> {
-    let pod = host_name();
-    match cluster.image_of(&pod).await? {
-        Some(image) => Ok(image),
-        None => Err(Failed::environment(format_args!(
-            "there is no pod {pod} in namespace {}, whose image pods would have",
-            cluster.namespace()
-        ))
-        .hint("name the image that capstan is in in EXECUTOR_KUBERNETES_RUNNER_IMAGE")),
-    }
+    Ok(capstan_executor::cluster::check(&cluster, &pods, home).await)
 }
 
 fn home(found: &ClusterConfig, executor: &ExecutorConfig, memory: Memory) -> Home {
@@ -133,15 +102,5 @@ fn home(found: &ClusterConfig, executor: &ExecutorConfig, memory: Memory) -> Hom
         frontend: executor.frontend.to_string(),
         pod: found.is_pod.then(host_name),
         memory,
-    }
-}
-
-impl From<ClusterError> for Failed {
-    fn from(error: ClusterError) -> Self {
-        let failed = Self::environment(&error);
-        match error.hint {
-            Some(hint) => failed.hint(hint),
-            None => failed,
-        }
     }
 }

@@ -134,6 +134,7 @@ impl Station {
                 .collect(),
             keep_workspaces: executor.keep_workspaces,
             volume: None,
+            clone_from: None,
             maximum_runtime: executor.maximum_runtime,
         };
         tracing::debug!(policies = plugins.have(Hook::Policy), "plugins are loaded");

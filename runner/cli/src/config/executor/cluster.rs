@@ -8,7 +8,7 @@ use capstan_executor::cluster::{
     Access, Placement, PodSettings, Resources, Storage, affinity, json, quantity,
 };
 
-use super::{Reader, values};
+use super::{Environment, Problems, Reader, values};
 
 /// Variables of the executor's own that its pods' runners get, too.
 const HANDED_ON: [&str; 7] = [
@@ -39,6 +39,21 @@ pub(crate) struct ClusterConfig {
     pub(crate) image: Option<String>,
     /// All about pods but the image.
     pub(crate) pods: PodSettings,
+}
+
+impl ClusterConfig {
+    /// What the variables of pods say, whatever those of executors do.
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Problems> {
+        let mut reader = Reader {
+            environment,
+            problems: Vec::new(),
+        };
+        let found = reader.cluster();
+        match reader.problems.is_empty() {
+            true => Ok(found),
+            false => Err(Problems(reader.problems)),
+        }
+    }
 }
 
 impl Reader<'_> {

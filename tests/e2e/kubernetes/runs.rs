@@ -1,0 +1,128 @@
+//! `capstan batch run --engine kubernetes`, and a hub whose executor has pods.
+
+use capstan_tests::{Output, image};
+
+use super::site::Site;
+use crate::workspaces::HttpServer;
+
+const SPEC: &str = "\
+name: hello
+description: says hello
+steps:
+  - run: echo \"hello ${{ repository.name }}\" >> README.md; echo \"$WHO\"; cat /tmp/said >> README.md
+    container: alpine/git:latest
+    env:
+      - WHO
+    mount:
+      - path: ./said
+        mountpoint: /tmp/said
+    outputs:
+      who: {value: \"${{ step.stdout }}\"}
+  - run: cat README.md; exit ${CODE:-0}
+    container: busybox:stable
+    env:
+      CODE: CODE_OF_TEST
+changesetTemplate:
+  title: Hello ${{ outputs.who }}
+  body: World
+  branch: hello
+  commit: {message: Say hello}
+";
+
+fn run(site: &Site, spec: &str, arguments: &[&str]) -> Output {
+    let cluster = site.stand_in().unwrap();
+    let spec = site.world.write("spec.yaml", spec);
+    site.world.write("said", "said\n");
+    site.world
+        .capstan(["batch", "run", "--engine", "kubernetes", "-f"])
+        .arg(spec)
+        .args(arguments)
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .env("EXECUTOR_KUBERNETES_RUNNER_IMAGE", image())
+        .env("WHO", "somebody-secret")
+        .run()
+}
+
+#[test]
+fn a_run_whose_workspaces_are_pods() {
+    let site = Site::new();
+    if site.stand_in().is_none() {
+        return;
+    }
+    let other = site.world.repository("other", &[("README.md", "other\n")]);
+    let server = HttpServer::start(site.world.work());
+    let urls = ["app", "other"].map(|name| format!("http://{}/{name}/.git", server.address));
+    let spec = SPEC.replace("CODE_OF_TEST", "\"0\"");
+    let output = run(&site, &spec, &[&urls[0], &urls[1], "-o", "out", "-v"]);
+    output.assert_code(0);
+    let said = output.stderr();
+    assert!(said.contains("step 2/2: cat README.md"), "{said}");
+    assert!(said.contains("| hi"), "{said}");
+    assert!(!said.contains("somebody-secret"), "{said}");
+    let changesets = site.world.changesets("out");
+    assert_eq!(changesets.len(), 2);
+    for changeset in &changesets {
+        assert_eq!(changeset["headRef"], "refs/heads/hello");
+        let diff = changeset["commits"][0]["diff"].to_string();
+        assert!(!diff.is_empty());
+    }
+    let patches: String = site
+        .world
+        .files("out")
+        .iter()
+        .filter(|file| file.ends_with(".patch"))
+        .map(|file| site.world.read(std::path::Path::new("out").join(file)))
+        .collect();
+    assert!(patches.contains("+hello "), "{patches}");
+    assert!(patches.contains("+said"), "{patches}");
+    site.assert_nothing_left();
+    server.stop();
+    drop(other);
+}
+
+#[test]
+fn a_run_that_fails_in_a_pod() {
+    let site = Site::new();
+    if site.stand_in().is_none() {
+        return;
+    }
+    let server = HttpServer::start(site.world.work());
+    let url = format!("http://{}/app/.git", server.address);
+    let spec = SPEC.replace("CODE_OF_TEST", "\"7\"");
+    let output = run(&site, &spec, &[&url]);
+    output.assert_code(1);
+    let said = output.stderr();
+    assert!(said.contains("step 2/2: failed"), "{said}");
+    assert!(
+        said.contains("exit code 7") || said.contains("exited with 7"),
+        "{said}"
+    );
+    site.assert_nothing_left();
+    server.stop();
+}
+
+#[test]
+fn what_pods_cannot_have_is_refused() {
+    let site = Site::new();
+    if site.stand_in().is_none() {
+        return;
+    }
+    let spec = SPEC.replace("CODE_OF_TEST", "\"0\"");
+    let app = site.world.work().join("app");
+    let output = run(&site, &spec, &[app.to_str().unwrap()]);
+    output.assert_code(1);
+    let said = output.stderr();
+    assert!(said.contains("name it by its URL"), "{said}");
+    let output = run(
+        &site,
+        &spec,
+        &["--network", "none", "--pids", "9", "http://localhost/app"],
+    );
+    output.assert_code(2);
+    let said = output.stderr();
+    assert!(
+        said.contains("does not go with --network, --pids"),
+        "{said}"
+    );
+    site.assert_nothing_left();
+}
