@@ -8,6 +8,7 @@ mod containers;
 mod executor;
 mod hub;
 mod measure;
+mod pods;
 mod rival;
 mod run;
 mod watch;
@@ -25,4 +26,5 @@ fn main() {
     components::measure();
     executor::measure();
     hub::measure();
+    pods::measure();
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod line;
 mod played;
+mod pods;
 mod scene;
 
 use std::path::Path;

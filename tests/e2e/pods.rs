@@ -1,20 +1,9 @@
 //! `capstan pod` in the shape of a pod without a cluster: its containers are made of what `prepare` says, before `run` begins.
 
-use std::path::PathBuf;
-
-use capstan_tests::{Output, Signal};
+use capstan_tests::{Output, Pod, Signal};
 use serde_json::Value;
 
 use crate::executor::{REPOSITORY, Station, container, legacy, native, of_image};
-
-const EXECUTOR: &str = "executor-in-the-cluster";
-
-/// A job in its pod.
-struct Pod<'s> {
-    at: &'s Station,
-    job: PathBuf,
-    volume: PathBuf,
-}
 
 /// An entry of the log, as the pod has told it.
 #[derive(Debug, Default)]
@@ -24,68 +13,16 @@ struct Told {
     exit_code: Option<i64>,
 }
 
-impl<'s> Pod<'s> {
-    /// Takes the job from the server.
-    fn of(at: &'s Station, job: Value) -> Self {
-        at.server.enqueue(job);
-        let job = at.server.hand_out(EXECUTOR);
-        let job = at.world.write("job.json", job.to_string());
-        let volume = at.world.root().join("volume");
-        std::fs::create_dir(&volume).unwrap();
-        Self { at, job, volume }
-    }
+/// Takes the job from the server.
+fn pod(at: &Station, job: Value) -> Pod<'_> {
+    at.server.enqueue(job);
+    Pod::of(&at.world, &at.server)
+}
 
-    fn capstan(&self, command: &str) -> capstan_tests::Capstan<'_> {
-        let (job, volume) = (self.job.as_os_str(), self.volume.as_os_str());
-        self.at
-            .world
-            .capstan(["pod", command])
-            .args(["--frontend", self.at.server.url(), "--executor", EXECUTOR])
-            .arg("--job")
-            .arg(job)
-            .arg("--volume")
-            .arg(volume)
-    }
-
-    /// Lays out the volume and starts the containers of the steps. Each goes when it has ended.
-    fn start(&self) {
-        let prepared = self.capstan("prepare").run();
-        prepared.assert_code(0);
-        for line in String::from_utf8_lossy(prepared.raw_stdout()).lines() {
-            let slot: Value = serde_json::from_str(line).unwrap();
-            let text = |value: &Value| value.as_str().unwrap().to_owned();
-            let mut arguments = ["run", "--detach", "--rm", "--network", "none"]
-                .map(str::to_owned)
-                .to_vec();
-            for mount in slot["mounts"].as_array().unwrap() {
-                let mode = match mount["read_only"].as_bool().unwrap() {
-                    true => "ro",
-                    false => "rw",
-                };
-                let (source, target) = (text(&mount["source"]), text(&mount["target"]));
-                arguments.extend(["--volume".to_owned(), format!("{source}:{target}:{mode}")]);
-            }
-            if slot["user"] == "root" {
-                arguments.extend(["--user", "0:0"].map(str::to_owned));
-            }
-            let command: Vec<_> = slot["command"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(text)
-                .collect();
-            arguments.extend(["--entrypoint".to_owned(), command[0].clone()]);
-            arguments.extend([text(&slot["image"]), command[1].clone()]);
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            self.at.engine.docker(&arguments);
-        }
-    }
-
-    /// Runs the job to its end; what was told of the log, and of the ending.
-    fn run(&self) -> (Vec<Told>, Value) {
-        self.start();
-        told(&self.capstan("run").run())
-    }
+/// Runs the job to its end; what was told of the log, and of the ending.
+fn run(pod: &Pod<'_>) -> (Vec<Told>, Value) {
+    pod.start();
+    told(&pod.capstan("run").run())
 }
 
 fn told(output: &Output) -> (Vec<Told>, Value) {
@@ -127,11 +64,11 @@ fn a_native_job_in_a_pod() {
         "echo one s3cret-value; git log --oneline | wc -l; echo more >> README.md",
         "cat README.md",
     ];
-    let pod = Pod::of(
+    let pod = pod(
         &at,
         of_image(&native(&at.commit, &runs), "alpine/git:latest"),
     );
-    let (told, ending) = pod.run();
+    let (told, ending) = run(&pod);
     assert_eq!(ending, "complete", "{told:#?}");
     let first = entry(&told, "step.docker.step.0.run");
     assert_eq!(first.exit_code, Some(0));
@@ -154,7 +91,7 @@ fn a_native_job_in_a_pod() {
 fn a_legacy_job_in_a_pod() {
     let at = Station::new();
     let job = legacy(&at.commit, &["id -u; echo more >> README.md", "exit 7"]);
-    let (told, ending) = Pod::of(&at, job).run();
+    let (told, ending) = run(&pod(&at, job));
     let said = entry(&told, "step.src.batch-exec");
     assert_eq!(said.exit_code, Some(1), "{told:#?}");
     assert!(
@@ -172,7 +109,7 @@ fn a_plain_step_in_a_pod() {
     let mut job = container(&["cat README.md > out", "pwd; exit 3"]);
     job["repositoryName"] = REPOSITORY.into();
     job["commit"] = at.commit.clone().into();
-    let (told, ending) = Pod::of(&at, job).run();
+    let (told, ending) = run(&pod(&at, job));
     let said = entry(&told, "step.docker.indexer");
     assert_eq!(said.exit_code, Some(3), "{told:#?}");
     assert!(said.text.contains("stdout: /data\n"), "{said:?}");
@@ -185,7 +122,7 @@ fn a_plain_step_in_a_pod() {
 #[test]
 fn a_pod_that_is_told_to_stop_ends_its_steps() {
     let at = Station::new();
-    let pod = Pod::of(&at, native(&at.commit, &["echo begun; sleep 600"]));
+    let pod = pod(&at, native(&at.commit, &["echo begun; sleep 600"]));
     pod.start();
     let mut running = pod.capstan("run").spawn();
     running.wait_for("begun");
@@ -201,7 +138,7 @@ fn a_pod_that_is_told_to_stop_ends_its_steps() {
 fn what_no_pod_can_run_is_refused_before_anything_starts() {
     let at = Station::new();
     let job = of_image(&native(&at.commit, &["true"]), "alpine:${{ outputs.tag }}");
-    let refused = Pod::of(&at, job).capstan("prepare").run();
+    let refused = pod(&at, job).capstan("prepare").run();
     refused.assert_code(3);
     let text = String::from_utf8_lossy(refused.raw_stderr()).into_owned();
     assert!(text.contains("depends on what steps do"), "{text}");

@@ -62,6 +62,15 @@ impl Log {
         }
     }
 
+    /// Of the runner of a pod, whose events go the same way: each message is one line of JSON, whatever texts of others are in it.
+    pub(crate) fn of_pod(environment: &Environment) -> Self {
+        Self {
+            filter: environment.get("CAPSTAN_LOG").unwrap_or("warn").to_owned(),
+            form: Form::Json,
+            is_verbose: false,
+        }
+    }
+
     /// The level of the spans that are exported: the calls that are made all the time are of the level `debug`.
     pub(crate) fn traced(&self) -> LevelFilter {
         match self.is_verbose {

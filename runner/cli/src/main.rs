@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     let environment = Environment::of_process();
     let log = match cli.command {
         Command::Executor { .. } => Log::of_executor(&environment),
+        Command::Pod(_) => Log::of_pod(&environment),
         _ => Log::of_commands(cli.verbose, &environment),
     };
     let exit = match run(cli, &environment, &log) {

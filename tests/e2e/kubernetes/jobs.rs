@@ -125,9 +125,9 @@ fn a_step_that_fails_is_told_as_the_script_s_fault() {
     let id = site.enqueue(&native(&site.commit, &["echo said; exit 3", "true"]));
     let running = site.started();
     let message = site.errored(id);
-    assert!(
-        message.contains("step.kubernetes.step.0.run") || message.contains("exit code 3"),
-        "{message}"
+    assert_eq!(
+        message,
+        "running command \"step.kubernetes.step.0.run\": command failed with exit code 3"
     );
     let step = site.entry(id, "step.kubernetes.step.0.run");
     assert_eq!(step.exit_code, Some(3), "{step:?}");
@@ -279,4 +279,27 @@ fn what_a_pod_may_do() {
     site.server.cancel(id);
     site.server.wait_for(id);
     site.stop(running);
+}
+
+#[test]
+fn a_job_that_is_kept() {
+    let site = Site::new();
+    let Some(cluster) = site.stand_in() else {
+        return;
+    };
+    // The second container's gate is never opened.
+    let id = site.enqueue(&native(&site.commit, &["exit 3", "true"]));
+    let command = site.executor("run").env("KUBERNETES_KEEP_JOBS", "true");
+    let running = crate::executor::listening(command);
+    site.errored(id);
+    cluster.wait_until("the pod has ended", |cluster| {
+        cluster.pods()[0]["status"]["phase"] == "Failed"
+    });
+    let teardown = site.entry(id, "teardown.kubernetes.job");
+    assert!(teardown.out.contains("is kept"), "{teardown:?}");
+    let mut running = running;
+    running.signal(capstan_tests::Signal::TERM);
+    running.wait().assert_code(0);
+    assert_eq!(site.jobs().len(), 1);
+    assert_eq!(cluster.secrets().len(), 1);
 }

@@ -68,7 +68,9 @@ pub(super) async fn run(
         Pod::Run(_) => {
             let narrator = Narrator::new(std::io::stdout());
             let context = context(settings, &job, client, config_file, environment).await?;
+            let gates = job::gates(&job, &context.settings).map_err(Failed::usage)?;
             let ending = see_through(&job, &context, Arc::clone(&narrator) as _, metrics).await;
+            gates.dismiss().await;
             narrator.end(ending).map_err(Failed::environment)?;
             Ok(Exit::Success)
         }

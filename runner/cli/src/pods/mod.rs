@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::hearing::Hearing;
 use crate::args::Run;
+use crate::cluster;
 use crate::config::{ClusterConfig, Config, Environment};
 use crate::failure::Failed;
 use crate::report::Reporter;
@@ -56,7 +57,8 @@ impl Pods {
     ) -> Result<Self, Failed> {
         refuse(args, config)?;
         let found = ClusterConfig::read(environment)?;
-        let (cluster, mut pods) = crate::cluster::reach(&found, None).await?;
+        let reached = cluster::reach(&found, None).await?;
+        let (cluster, mut pods) = (reached.cluster, reached.pods);
         let quantity = |text: String| capstan_executor::cluster::quantity(&text).ok();
         if let Some(memory) = config.memory {
             pods.limits.memory = quantity(memory.to_string());

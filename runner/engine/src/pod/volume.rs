@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use tokio::net::unix::pipe;
 
 use crate::gate::{self, Directory, MOUNT, POD_GATE_SCRIPT, Token, quote};
 use crate::sandbox::{BindMount, Preparation, User};
@@ -21,6 +23,9 @@ pub(super) const OUT: &str = "out";
 pub(super) const ERR: &str = "err";
 /// Whatever is written here stops the step.
 pub(super) const STOP: &str = "stop";
+
+/// How long gates that are dismissed have to go through their pipes.
+const LEAVING: Duration = Duration::from_millis(300);
 
 /// A container that a pod has for a step: all that it sees. Paths of the runner are below the volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +131,25 @@ impl Volume {
         .chain(files)
         .chain(slot.mounts.iter().cloned())
         .collect()
+    }
+
+    /// Lets the containers go that still wait at their gates, so that the pod can end. Those that have not started yet stay.
+    pub async fn dismiss(&self) {
+        let mut leaving = Vec::new();
+        for index in 0..self.slots.len() {
+            let control = self.directory(index).control();
+            // Nobody reads from a gate's pipe that has been opened, or has not come so far.
+            let Ok(input) = pipe::OpenOptions::new().open_sender(control.join(IN)) else {
+                continue;
+            };
+            let output = |name| pipe::OpenOptions::new().open_receiver(control.join(name));
+            leaving.push((output(OUT), output(ERR)));
+            // The end of input without a word means that nobody will open this gate any more.
+            drop(input);
+        }
+        if !leaving.is_empty() {
+            tokio::time::sleep(LEAVING).await;
+        }
     }
 
     /// What the gate of a slot and the runner share.

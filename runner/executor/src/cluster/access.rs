@@ -26,8 +26,8 @@ const PAUSES: [Duration; 4] = [
 /// How a cluster is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// As this file says.
-    Kubeconfig(PathBuf),
+    /// As these files say, together.
+    Kubeconfig(Vec<PathBuf>),
     /// As every pod of it may.
     InPod,
 }
@@ -61,8 +61,9 @@ impl ClusterError {
     }
 
     /// Whether the same call may succeed later.
-    fn may_pass(&self) -> bool {
-        self.code.is_none_or(|code| code == 429 || code >= 500)
+    pub(super) fn may_pass(&self) -> bool {
+        let is_full = self.message.contains("exceeded quota");
+        is_full || self.code.is_none_or(|code| code == 429 || code >= 500)
     }
 
     /// With what to do about it.
@@ -126,7 +127,13 @@ impl Cluster {
     /// If the file cannot be read, or this is no pod.
     pub async fn open(access: &Access, namespace: Option<&str>) -> Result<Self, ClusterError> {
         let doing = match access {
-            Access::Kubeconfig(path) => format!("reading {}", path.display()),
+            Access::Kubeconfig(paths) => {
+                let paths: Vec<String> = paths
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect();
+                format!("reading {}", paths.join(" and "))
+            }
             Access::InPod => "looking for the cluster around this pod".to_owned(),
         };
         let failed = |message: String, hint| ClusterError {
@@ -136,10 +143,13 @@ impl Cluster {
             code: None,
         };
         let config = match access {
-            Access::Kubeconfig(path) => {
+            Access::Kubeconfig(paths) => {
                 let hint = "see EXECUTOR_KUBERNETES_CONFIG_PATH";
-                let file = Kubeconfig::read_from(path);
-                let file = file.map_err(|error| failed(error.to_string(), hint))?;
+                let files = paths.iter().map(Kubeconfig::read_from);
+                let merged = files
+                    .reduce(|merged, file| merged?.merge(file?))
+                    .unwrap_or_else(|| Ok(Kubeconfig::default()));
+                let file = merged.map_err(|error| failed(error.to_string(), hint))?;
                 let options = KubeConfigOptions::default();
                 let config = Config::from_custom_kubeconfig(file, &options).await;
                 config.map_err(|error| failed(error.to_string(), hint))
@@ -180,18 +190,15 @@ impl Cluster {
         &self.namespace
     }
 
-    /// The image of a pod's first container; `None`: there is no such pod.
+    /// A pod of the namespace, such as the executor's own; `None`: there is no such pod.
     ///
     /// # Errors
     /// If the cluster does not say.
-    pub async fn image_of(&self, pod: &str) -> Result<Option<String>, ClusterError> {
+    pub async fn pod(&self, name: &str) -> Result<Option<Found>, ClusterError> {
         let pods = self.pods();
-        let doing = format!("looking at pod {pod}");
-        let pod = persistently(&doing, |_| pods.get_opt(pod)).await?;
-        let containers = pod.and_then(|pod| pod.spec).map(|spec| spec.containers);
-        Ok(containers
-            .and_then(|containers| containers.into_iter().next())
-            .and_then(|container| container.image))
+        let doing = format!("looking at pod {name}");
+        let pod = persistently(&doing, |_| pods.get_opt(name)).await?;
+        Ok(pod.map(|pod| Found::of(&pod)))
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -212,6 +219,31 @@ impl Cluster {
 
     pub(super) fn events(&self) -> Api<Event> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// A pod that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The image of its main container; `None`: it has several, and none is said to be it.
+    pub image: Option<String>,
+}
+
+impl Found {
+    fn of(pod: &Pod) -> Self {
+        let annotations = pod.metadata.annotations.as_ref();
+        let main = annotations.and_then(|all| all.get("kubectl.kubernetes.io/default-container"));
+        let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice());
+        let containers = containers.unwrap_or_default();
+        let named = |name: &str| containers.iter().find(|container| container.name == name);
+        // Others may have put theirs first.
+        let main = main
+            .and_then(|name| named(name))
+            .or_else(|| named("executor"))
+            .or_else(|| containers.first().filter(|_| containers.len() == 1));
+        Self {
+            image: main.and_then(|container| container.image.clone()),
+        }
     }
 }
 

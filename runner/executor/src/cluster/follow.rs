@@ -1,4 +1,7 @@
 //! The log of a pod's runner, followed to its end over cut connections.
+//!
+//! After a cut it is read from the beginning: what was heard is passed over by the numbers of lines, and a kubelet hands out no more than its newest file,
+//! 10 MiB unless its node says otherwise.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +11,6 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::LogParams;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::manifest::RUNNER;
 use super::pods::Seen;
@@ -16,7 +18,7 @@ use crate::job::Ending;
 use crate::pod::Replay;
 
 /// Longest line that is read. What the runner tells is far shorter.
-const LONGEST_LINE: usize = 4 << 20;
+const LONGEST_LINE: usize = 1 << 20;
 
 /// The wait before the log is asked for anew.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -24,40 +26,50 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A log that says nothing for longer is asked for anew: the connection may be dead.
 const SILENCE: Duration = Duration::from_secs(300);
 
-/// So many seconds of what was read already are read again: clocks and kubelets differ.
-const OVERLAP: u64 = 15;
+/// How long the last lines of a runner that has ended may take to come.
+const LAST_LINES: Duration = Duration::from_secs(10);
 
 /// How often the log of a runner that has ended is asked for if it cannot be had.
 const LAST_TRIES: u32 = 6;
 
-/// Follows the log of a pod that has begun; how its job ended, if it was told before the runner ended.
+/// So many failures in a row are worth a word.
+const FAILURES: u32 = 5;
+
+/// Follows the log of a pod that has begun; how its job ended. If it was not told before the runner ended: why the log could not be read, if that is why.
 pub(super) async fn follow(
     api: &Api<Pod>,
     pod: &str,
-    seen: &watch::Receiver<Seen>,
+    seen: &mut watch::Receiver<Seen>,
     replay: &mut Replay,
-) -> Option<Ending> {
-    let mut heard = None;
-    let mut tries = 0;
+) -> Result<Ending, Option<String>> {
+    let (mut failures, mut last_tries) = (0, 0);
     loop {
         let had_ended = has_ended(&seen.borrow());
-        let seconds = |at: Instant| i64::try_from(at.elapsed().as_secs() + OVERLAP);
-        let params = LogParams {
-            container: Some(RUNNER.to_owned()),
-            follow: true,
-            since_seconds: heard.and_then(|at| seconds(at).ok()),
-            ..LogParams::default()
+        let late = async {
+            // Nobody changes it any more: its value counts.
+            if seen.wait_for(has_ended).await.is_err() && !had_ended {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(LAST_LINES).await;
         };
-        match read(api, pod, &params, replay, &mut heard).await {
-            Ok(Some(ending)) => return Some(ending),
+        let read = tokio::select! {
+            read = read(api, pod, replay) => read,
+            () = late => Err(io::ErrorKind::TimedOut.into()),
+        };
+        match read {
+            Ok(Some(ending)) => return Ok(ending),
             // Everything was read after its end.
-            Ok(None) if had_ended => return None,
-            Ok(None) => {}
+            Ok(None) if had_ended => return Err(None),
+            Ok(None) => failures = 0,
             Err(error) => {
                 tracing::debug!(pod, %error, "the log of a pod was cut; it is followed anew");
-                tries += u32::from(had_ended);
-                if tries >= LAST_TRIES {
-                    return None;
+                failures += 1;
+                if failures == FAILURES {
+                    tracing::warn!(pod, %error, "the log of a pod cannot be read; it is tried again");
+                }
+                last_tries += u32::from(had_ended);
+                if last_tries >= LAST_TRIES {
+                    return Err(Some(error.to_string()));
                 }
             }
         }
@@ -74,27 +86,25 @@ fn has_ended(seen: &Seen) -> bool {
 }
 
 /// Reads the log once, until it ends.
-async fn read(
-    api: &Api<Pod>,
-    pod: &str,
-    params: &LogParams,
-    replay: &mut Replay,
-    heard: &mut Option<Instant>,
-) -> io::Result<Option<Ending>> {
-    let log = api
-        .log_stream(pod, params)
-        .await
-        .map_err(io::Error::other)?;
+async fn read(api: &Api<Pod>, pod: &str, replay: &mut Replay) -> io::Result<Option<Ending>> {
+    let silent = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let params = LogParams {
+        container: Some(RUNNER.to_owned()),
+        follow: true,
+        ..LogParams::default()
+    };
+    // There is no answer before there is a line.
+    let log = tokio::time::timeout(SILENCE, api.log_stream(pod, &params)).await;
+    let log = log.map_err(silent)?.map_err(io::Error::other)?;
     pin_mut!(log);
     let mut line = Vec::new();
     let mut is_too_long = false;
     loop {
         let filled = tokio::time::timeout(SILENCE, log.fill_buf()).await;
-        let bytes = filled.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let bytes = filled.map_err(silent)??;
         if bytes.is_empty() {
             return Ok(None);
         }
-        *heard = Some(Instant::now());
         let end = memchr::memchr(b'\n', bytes);
         let taken = end.map_or(bytes.len(), |end| end + 1);
         let part = &bytes[..end.unwrap_or(taken)];

@@ -86,6 +86,11 @@ impl Memory {
         let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         files.sort_unstable();
         let read = |file: PathBuf| {
+            // One that was not finished.
+            if file.extension().is_none_or(|extension| extension != "json") {
+                let _ = fs_err::remove_file(&file);
+                return None;
+            }
             if fs_err::metadata(&file).ok()?.len() > LIMIT {
                 return None;
             }
@@ -228,6 +233,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .prefix(".new-")
         .tempfile_in(directory)?;
     file.write_all(bytes)?;
+    // A machine that stops must not leave an empty one.
+    file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }

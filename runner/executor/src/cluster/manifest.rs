@@ -27,6 +27,9 @@ pub(super) const RUNNER: &str = "runner";
 /// The container that lays out the volume.
 pub(super) const PREPARE: &str = "prepare";
 
+/// How the names of the containers of steps begin.
+pub(super) const STEP: &str = "step-";
+
 /// Which executor has made it; its value is short, as labels are.
 pub(super) const EXECUTOR_LABEL: &str = "capstan.dev/executor";
 
@@ -197,6 +200,10 @@ impl Manifest<'_> {
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
             host_network: settings.host_network.then_some(true),
+            // Names of the cluster's services count all the same.
+            dns_policy: settings
+                .host_network
+                .then(|| "ClusterFirstWithHostNet".to_owned()),
             security_context: Some(core::PodSecurityContext {
                 run_as_user: settings.user,
                 run_as_group: settings.group,
@@ -214,7 +221,6 @@ impl Manifest<'_> {
                     .map(|name| core::LocalObjectReference { name })
                     .collect()
             }),
-            node_name: placement.node_name.clone(),
             node_selector: Some(node_selector),
             affinity: self.affinity(),
             tolerations: some(&placement.tolerations),
@@ -320,10 +326,12 @@ impl Manifest<'_> {
             _ => NOT_OF_STEPS.map(str::to_owned).into(),
         };
         core::Container {
-            name: step_name(index),
+            name: format!("{STEP}{index}"),
             image: Some(slot.image.clone()),
             image_pull_policy: Some("IfNotPresent".to_owned()),
             command: Some(COMMAND.map(str::to_owned).into()),
+            // The image's own may be closed to the user; the gate goes to the step's.
+            working_dir: Some("/".to_owned()),
             volume_mounts: Some(mounts.chain(settings.mounts.iter().cloned()).collect()),
             // They do not add up: one runs at a time, and what the pod asks for is with the runner.
             resources: Some(resources(&settings.limits, &Resources::default())),
@@ -392,9 +400,18 @@ impl Manifest<'_> {
 
     fn affinity(&self) -> Option<core::Affinity> {
         let placement = &self.settings.placement;
+        let mut fields = placement.node_fields.clone();
+        // Not as the pod's `nodeName`, which goes past the scheduler: it looks at room, taints and volumes.
+        if let Some(name) = &placement.node_name {
+            fields.push(core::NodeSelectorRequirement {
+                key: "metadata.name".to_owned(),
+                operator: "In".to_owned(),
+                values: Some(vec![name.clone()]),
+            });
+        }
         let terms = core::NodeSelectorTerm {
             match_expressions: some(&placement.node_expressions),
-            match_fields: some(&placement.node_fields),
+            match_fields: some(&fields),
         };
         let asks_of_nodes = terms.match_expressions.is_some() || terms.match_fields.is_some();
         let affinity = core::Affinity {
@@ -417,11 +434,6 @@ impl Manifest<'_> {
         };
         (affinity != core::Affinity::default()).then_some(affinity)
     }
-}
-
-/// The name of a step's container.
-pub(super) fn step_name(index: usize) -> String {
-    format!("step-{index}")
 }
 
 /// What a container sees of the volume.

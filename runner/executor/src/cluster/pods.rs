@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::access::{ClusterError, once};
@@ -20,6 +21,9 @@ const WATCH_SECONDS: u32 = 290;
 
 /// A watch that says nothing for longer is dead, and so is its connection.
 const SILENCE: Duration = Duration::from_secs(300);
+
+/// A watch that ends sooner was worth little. It is also the longest wait after one that ended in good order.
+const BRIEF: Duration = Duration::from_secs(1);
 
 /// Longest wait before the cluster is asked anew.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -107,71 +111,66 @@ impl Pods {
         let selector = format!("{EXECUTOR_LABEL}={label}");
         let mut failures = 0_u32;
         loop {
+            let begun = Instant::now();
             let watched = tokio::select! {
-                watched = self.watch_once(&api, &selector, &mut failures) => watched,
+                watched = self.watch_once(&api, &selector) => watched,
                 () = stop.cancelled() => return,
             };
-            if let Err(error) = watched {
-                if failures == 0 {
-                    tracing::warn!(
-                        error = error.explained(),
-                        "pods cannot be watched; it is tried again"
-                    );
+            // Something on the way may end each watch at once.
+            failures = match begun.elapsed() > BRIEF {
+                true => 0,
+                false => (failures + 1).min(8),
+            };
+            let longest = match watched {
+                Ok(()) => BRIEF,
+                Err(error) => {
+                    if failures <= 1 {
+                        let error = error.explained();
+                        tracing::warn!(error, "pods cannot be watched; it is tried again");
+                    }
+                    LONGEST_PAUSE
                 }
-                failures = (failures + 1).min(8);
-            }
-            let pause = Duration::from_millis(50).saturating_mul(1 << failures);
+            };
+            let pause = Duration::from_millis(25).saturating_mul(1 << failures);
             tokio::select! {
-                () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
+                () = tokio::time::sleep(pause.min(longest)) => {}
                 () = stop.cancelled() => return,
             }
         }
     }
 
     /// Lists, then watches from there, until the watch ends.
-    async fn watch_once(
-        &self,
-        api: &Api<Pod>,
-        selector: &str,
-        failures: &mut u32,
-    ) -> Result<(), ClusterError> {
+    async fn watch_once(&self, api: &Api<Pod>, selector: &str) -> Result<(), ClusterError> {
         let params = ListParams::default().labels(selector);
         let list = once("listing pods", api.list(&params)).await?;
         self.see_all(&list.items);
-        let mut version = list.metadata.resource_version.unwrap_or_default();
+        let version = list.metadata.resource_version.unwrap_or_default();
         let params = WatchParams::default()
             .labels(selector)
             .timeout(WATCH_SECONDS);
-        // A watch that has ended in good order goes on from where it was.
-        loop {
-            let events = once("watching pods", api.watch(&params, &version)).await?;
-            *failures = 0;
-            pin_mut!(events);
-            while let Ok(Some(event)) = tokio::time::timeout(SILENCE, events.next()).await {
-                match event {
-                    Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
-                        self.see_one(&pod);
-                        version = pod.metadata.resource_version.unwrap_or(version);
+        let events = once("watching pods", api.watch(&params, &version)).await?;
+        pin_mut!(events);
+        while let Ok(Some(event)) = tokio::time::timeout(SILENCE, events.next()).await {
+            match event {
+                Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => self.see_one(&pod),
+                Ok(WatchEvent::Deleted(pod)) => {
+                    if let Some(job) = job_of(&pod) {
+                        self.see(job, Seen::Gone);
                     }
-                    Ok(WatchEvent::Deleted(pod)) => {
-                        if let Some(job) = job_of(&pod) {
-                            self.see(job, Seen::Gone);
-                        }
-                        version = pod.metadata.resource_version.unwrap_or(version);
-                    }
-                    Ok(WatchEvent::Bookmark(mark)) => version = mark.metadata.resource_version,
-                    // Most often the version is too old: all is listed anew.
-                    Ok(WatchEvent::Error(status)) => {
-                        tracing::debug!(reason = status.reason, "a watch of pods has expired");
-                        return Ok(());
-                    }
-                    Err(error) => {
-                        tracing::debug!(%error, "a watch of pods was cut");
-                        return Ok(());
-                    }
+                }
+                Ok(WatchEvent::Bookmark(_)) => {}
+                // Most often the version is too old.
+                Ok(WatchEvent::Error(status)) => {
+                    tracing::debug!(reason = status.reason, "a watch of pods has expired");
+                    break;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a watch of pods was cut");
+                    break;
                 }
             }
         }
+        Ok(())
     }
 }
 

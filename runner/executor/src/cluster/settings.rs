@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use capstan_protocol::DockerAuthConfig;
 use k8s_openapi::api::core::v1::{
     NodeSelectorRequirement, PodAffinityTerm, Toleration, Volume, VolumeMount,
 };
@@ -34,6 +35,8 @@ pub struct PodSettings {
     pub pod_annotations: BTreeMap<String, String>,
     /// Names of Secrets with credentials for registries.
     pub pull_secrets: Vec<String>,
+    /// Credentials for registries, for jobs that bring none.
+    pub auths: DockerAuthConfig,
     /// Who all containers run as; `None`: the runner as root with few rights, steps as their image or job says.
     pub user: Option<i64>,
     /// Their group.
@@ -108,6 +111,7 @@ impl PodSettings {
             job_annotations: BTreeMap::new(),
             pod_annotations: BTreeMap::new(),
             pull_secrets: Vec::new(),
+            auths: DockerAuthConfig::default(),
             user: None,
             group: None,
             fs_group: None,

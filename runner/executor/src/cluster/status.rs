@@ -4,7 +4,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::manifest::{PREPARE, RUNNER};
+use super::manifest::{PREPARE, RUNNER, STEP};
 
 /// What is known of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -198,6 +198,16 @@ impl Status {
         containers.find_map(|container| container.waits(&self.name))
     }
 
+    /// What has not started yet: container and image.
+    pub(super) fn not_started(&self) -> Vec<String> {
+        let waiting = self.containers.iter().filter(|container| {
+            container.name != PREPARE && matches!(container.state, State::Waiting { .. })
+        });
+        waiting
+            .map(|container| format!("{} ({})", container.name, container.image))
+            .collect()
+    }
+
     /// Of a step's container that was killed while it ran: by the kernel, for lack of memory?
     pub(super) fn killed_step(&self) -> Option<String> {
         let mut steps = self.containers.iter();
@@ -239,8 +249,13 @@ impl Container {
         }
     }
 
+    /// Others may have added containers of their own.
     fn is_step(&self) -> bool {
-        self.name != RUNNER && self.name != PREPARE
+        self.name.starts_with(STEP)
+    }
+
+    fn is_ours(&self) -> bool {
+        self.is_step() || self.name == RUNNER || self.name == PREPARE
     }
 
     fn failure(&self, pod: &str) -> Option<Trouble> {
@@ -259,16 +274,19 @@ impl Container {
                 let (name, image) = (&self.name, &self.image);
                 let what =
                     format!("container {name} of image {image} cannot be started: {message}");
-                let trouble = Trouble::new(what, true);
-                Some(match self.is_step() {
-                    true => trouble.hint("the image of a step needs /bin/sh"),
-                    false => trouble.hint(
-                        "the runner's image has to have capstan: see EXECUTOR_KUBERNETES_RUNNER_IMAGE",
-                    ),
-                })
+                let hint = match self.is_step() {
+                    true if message.contains("/bin/sh") => "the image of a step needs /bin/sh",
+                    true => {
+                        "the image is not fit for this cluster's nodes, or for the user that it has to run as"
+                    }
+                    false => {
+                        "the runner's image has to have capstan: see EXECUTOR_KUBERNETES_RUNNER_IMAGE"
+                    }
+                };
+                Some(Trouble::new(what, true).hint(hint))
             }
             // The runner tells what becomes of steps.
-            _ if self.is_step() || *code == 0 => None,
+            _ if self.is_step() || !self.is_ours() || *code == 0 => None,
             "OOMKilled" => {
                 let what = format!(
                     "container {} of pod {pod} was killed for lack of memory",
@@ -321,7 +339,10 @@ impl Container {
 
 /// The last lines that one of our containers has said.
 fn last_words(message: &str, code: i32) -> String {
-    let message = message.strip_prefix("error: ").unwrap_or(message);
+    // A runner tells events, too.
+    let for_people = message.lines().filter(|line| !line.starts_with('{'));
+    let message = for_people.collect::<Vec<_>>().join("\n");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
     match message.split_once("\nhint: ") {
         None if message.is_empty() => format!("it ended with exit code {code}"),
         None => message.to_owned(),
@@ -389,6 +410,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "values are written where they are passed"
+    )]
     fn status(status: Value) -> Status {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
@@ -397,6 +422,10 @@ mod tests {
         Status::of(&serde_json::from_value(pod).unwrap())
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "values are written where they are passed"
+    )]
     fn container(name: &str, state: Value) -> Value {
         json!({"name": name, "image": "acme/tool:1", "imageID": "", "ready": false, "restartCount": 0, "state": state})
     }

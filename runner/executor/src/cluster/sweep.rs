@@ -18,6 +18,9 @@ use super::manifest::{EXECUTOR_LABEL, EXECUTOR_POD, MANAGED_BY};
 /// How often.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// After its executor could have let it begin, a Job that is suspended is left for so long.
+const FORGOTTEN: Duration = Duration::from_secs(300);
+
 /// So many looks without an executor's pod say that it does not come back: pods of a StatefulSet are away for moments.
 const LOOKS: u32 = 3;
 
@@ -60,6 +63,14 @@ pub(super) async fn sweep(
             delete(jobs, name).await;
         }
     }
+    for job in &others {
+        // One that was made and never begun has neither a pod nor a deadline. And what another had made in this very pod is nobody's.
+        let is_old = age(job).is_some_and(|age| age > jobs.settings.start_timeout + FORGOTTEN);
+        let is_left = is_suspended(job) && is_old || has_this_pod(jobs, job);
+        if let Some(name) = job.metadata.name.as_ref().filter(|_| is_left) {
+            delete(jobs, name).await;
+        }
+    }
     let executors: BTreeSet<&str> = others.iter().filter_map(|job| executor_pod(job)).collect();
     away.retain(|pod, _| executors.contains(pod.as_str()));
     for pod in executors {
@@ -79,6 +90,22 @@ pub(super) async fn sweep(
         }
     }
     Ok(())
+}
+
+fn is_suspended(job: &Job) -> bool {
+    job.spec
+        .as_ref()
+        .is_some_and(|spec| spec.suspend == Some(true))
+}
+
+fn has_this_pod(jobs: &ClusterJobs, job: &Job) -> bool {
+    let ours = jobs.maker.pod.as_deref();
+    ours.is_some() && executor_pod(job) == ours
+}
+
+fn age(job: &Job) -> Option<Duration> {
+    let created = job.metadata.creation_timestamp.as_ref()?;
+    Duration::try_from(jiff::Timestamp::now() - created.0).ok()
 }
 
 async fn delete(jobs: &ClusterJobs, name: &str) {

@@ -23,7 +23,7 @@ pub enum Ending {
 
 impl Ending {
     /// With its text as `change` makes it.
-    pub(super) fn map(self, change: impl FnOnce(&str) -> String) -> Self {
+    pub(crate) fn map(self, change: impl FnOnce(&str) -> String) -> Self {
         match self {
             Self::Complete => Self::Complete,
             Self::Errored(text) => Self::Errored(change(&text)),

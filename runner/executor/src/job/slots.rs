@@ -17,6 +17,9 @@ use super::place::Place;
 use super::{Settings, check, containers, files, legacy, native};
 use crate::client::Client;
 
+/// The runner's directory for temporary files on the volume of a pod.
+const TEMPORARY: &str = "tmp";
+
 /// The containers that a pod needs for a job, and their gates, if its volume is where `settings` says. Nothing of the job has to be there yet.
 ///
 /// # Errors
@@ -45,7 +48,9 @@ pub async fn lay_out(job: &Job, settings: &Settings, client: &Client) -> Result<
     let gates = gates_of(job, &checked, settings)?;
     let failed = |error: std::io::Error| format!("laying out the pod's volume: {error}");
     let place = Place::on_volume(settings.volume()).map_err(failed)?;
-    fs_err::create_dir_all(settings.repository()).map_err(failed)?;
+    for directory in [settings.repository(), settings.volume().join(TEMPORARY)] {
+        fs_err::create_dir_all(directory).map_err(failed)?;
+    }
     files::write_all(&place.data(), job, &checked.files, client)
         .await
         .map_err(|error| error.to_string())?;

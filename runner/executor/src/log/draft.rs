@@ -42,6 +42,12 @@ impl Draft {
         }
     }
 
+    /// Whether servers look for results in it (facts/executor-protocol.md 7.8).
+    pub(super) fn may_hold_results(&self) -> bool {
+        let key = &self.entry.key;
+        key.ends_with(".post") || key.starts_with("step.src.")
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.entry.exit_code.is_some()
     }

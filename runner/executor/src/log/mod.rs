@@ -136,9 +136,12 @@ impl Entry {
         self.write(|draft, is_full| draft.text(&text, is_full));
     }
 
-    /// Text of an entry that was kept elsewhere: its secrets are gone, and it is within the limits.
+    /// Text of an entry that was kept elsewhere, as it is: its secrets are gone. Where results are among it, nothing is left out.
     pub fn told(&self, text: &str) {
-        self.write(|draft, _| draft.entry.out.push_str(text));
+        self.write(|draft, is_full| match draft.may_hold_results() {
+            true => draft.entry.out.push_str(text),
+            false => draft.text(text, is_full),
+        });
     }
 
     /// A JSON event for the server (facts/executor-protocol.md 7.7), written as a line of standard output. Secrets are taken out of texts

@@ -17,8 +17,11 @@ use crate::log::{Entry, ExecutionLog, Sink};
 /// How the keys of steps begin in containers of Docker, and how in those of a pod.
 const KEYS: (&str, &str) = ("step.docker.", "step.kubernetes.");
 
-/// Most bytes of text in a line: lines are short, so that whoever reads them need not hold much.
-const PIECE: usize = 16 << 10;
+/// Most bytes of text in a line.
+const PIECE: usize = 8 << 10;
+
+/// Longest line. Runtimes of containers cut longer ones at 16 KiB, and what others say may come between the parts.
+const LONGEST: usize = 15 << 10;
 
 /// The key of an entry whose beginning was lost.
 const UNKNOWN: &str = "step.kubernetes.unknown";
@@ -110,6 +113,12 @@ impl<W: Write> State<W> {
         let line = self.lines;
         let mut text = serde_json::to_vec(&Line { line, told })?;
         text.push(b'\n');
+        if text.len() > LONGEST
+            && let Some((first, second)) = halves(&text)
+        {
+            self.write(first)?;
+            return second.map_or(Ok(()), |second| self.write(second));
+        }
         self.out.write_all(&text)?;
         self.lines += 1;
         self.out.flush()
@@ -150,6 +159,34 @@ impl<W: Write> State<W> {
     }
 }
 
+/// What is told by a line that is too long, in two parts or without what makes it long; `None` if it has to be so long.
+fn halves(line: &[u8]) -> Option<(Told, Option<Told>)> {
+    match serde_json::from_slice::<Line>(line).ok()?.told {
+        Told::More { entry, text } => {
+            let middle = text.floor_char_boundary(text.len() / 2);
+            let (first, second) = text.split_at(middle);
+            let more = |text: &str| Told::More {
+                entry,
+                text: text.to_owned(),
+            };
+            (!first.is_empty()).then(|| (more(first), Some(more(second))))
+        }
+        Told::Begin {
+            entry,
+            key,
+            command: Some(_),
+        } => {
+            let begin = Told::Begin {
+                entry,
+                key,
+                command: None,
+            };
+            Some((begin, None))
+        }
+        _ => None,
+    }
+}
+
 fn failed(error: &io::Error) -> ClientError {
     ClientError {
         message: format!("telling what a job says: {error}"),
@@ -183,6 +220,8 @@ pub struct Replay {
     log: Arc<ExecutionLog>,
     /// The number of the next line that is new.
     next: u64,
+    /// How many lines nobody will hear any more.
+    lost: u64,
     /// Those that have not ended yet, and `None` for the others, by their numbers.
     entries: Vec<Option<Entry>>,
 }
@@ -193,6 +232,7 @@ impl Replay {
         Self {
             log,
             next: 0,
+            lost: 0,
             entries: Vec::new(),
         }
     }
@@ -212,13 +252,14 @@ impl Replay {
         }
         let lost = line - self.next;
         if lost > 0 {
+            self.lost += lost;
             let notice = format!("[{lost} lines of the pod's log are lost]\n");
             self.entries
                 .iter()
                 .flatten()
                 .for_each(|entry| entry.told(&notice));
         }
-        self.next = line + 1;
+        self.next = line.saturating_add(1);
         match told {
             Told::Begin {
                 entry,
@@ -235,9 +276,21 @@ impl Replay {
                     entry.close(exit_code);
                 }
             }
-            Told::Ending(ending) => return Some(ending),
+            Told::Ending(ending) => return Some(self.ending(ending)),
         }
         None
+    }
+
+    /// The ending in our words. Results may be among what is lost, and a server that does not have the last one takes the one before.
+    fn ending(&self, ending: Ending) -> Ending {
+        let (docker, kubernetes) = KEYS;
+        match ending {
+            Ending::Complete if self.lost > 0 => Ending::Errored(format!(
+                "the job is done, but {} lines of its pod's log are lost, and results may be among them",
+                self.lost
+            )),
+            ending => ending.map(|text| text.replace(docker, kubernetes)),
+        }
     }
 
     fn begin(&mut self, number: usize, key: &str, command: Option<Vec<String>>) {
@@ -348,7 +401,8 @@ mod tests {
         // One that is left open.
         inside.begin("teardown.fs", None).text("Removing\n");
         inside.flush().await.unwrap();
-        narrator.end(Ending::Errored("the end".to_owned())).unwrap();
+        let ending = "running command \"step.docker.step.0.run\": exit code 1";
+        narrator.end(Ending::Errored(ending.to_owned())).unwrap();
 
         let server = Arc::new(Server::default());
         let outside = log(Arc::clone(&server) as _);
@@ -362,7 +416,8 @@ mod tests {
         }
         drop(replay);
         outside.flush().await.unwrap();
-        assert_eq!(endings, [Ending::Errored("the end".to_owned())]);
+        let expected = "running command \"step.kubernetes.step.0.run\": exit code 1";
+        assert_eq!(endings, [Ending::Errored(expected.to_owned())]);
         let entries = server.0.lock().unwrap();
         let shown: Vec<_> = entries
             .iter()
@@ -420,7 +475,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_byte_is_told_once(parts in proptest::collection::vec((0..3usize, ".{0,20}"), 0..40), long in 0..3 * PIECE) {
+        fn each_byte_is_told_once(parts in proptest::collection::vec((0..3usize, "(.{0,20}|\u{1}{4000,9000})"), 0..40), long in 0..3 * PIECE) {
             let written = Written::default();
             let narrator = Narrator::new(written.clone());
             let mut entries: Vec<LogEntry> = (0..3)
@@ -448,7 +503,7 @@ mod tests {
             done(narrator.update(0, &entries[0]));
             let mut heard: BTreeMap<usize, String> = BTreeMap::new();
             for line in written.lines() {
-                prop_assert!(line.len() < 4 * PIECE);
+                prop_assert!(line.len() < LONGEST);
                 let line: Line = serde_json::from_slice(&line).unwrap();
                 if let Told::More { entry, text } = line.told {
                     heard.entry(entry).or_default().push_str(&text);

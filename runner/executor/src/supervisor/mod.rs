@@ -205,7 +205,11 @@ impl<Q: Queue, W: Work> Supervisor<Q, W> {
     async fn take_jobs(self: &Arc<Self>) {
         let begun = Instant::now();
         let slots = Arc::new(Semaphore::new(self.settings.slots.max(1)));
-        for job in self.work.left().await {
+        let left = tokio::select! {
+            left = self.work.left() => left,
+            () = self.shutdown.drain.cancelled() => return,
+        };
+        for job in left {
             // There may be more of them than there are slots now.
             let slot = Arc::clone(&slots).try_acquire_owned().ok();
             self.start(job, slot);

@@ -20,6 +20,8 @@ struct Inner {
     queued: VecDeque<Result<Job, Cause>>,
     /// How long each job lasts and how it ends; without, for ever.
     work: BTreeMap<i64, (u64, Ending)>,
+    /// What an earlier process had begun.
+    left: Vec<Job>,
     unknown: Vec<i64>,
     cancelled: Vec<i64>,
     heart_trouble: Option<Cause>,
@@ -58,6 +60,13 @@ impl Shared {
 
     fn job(self, id: i64, lasts: u64, ending: Ending) -> Self {
         self.lock().queued.push_back(Ok(job(id)));
+        self.lock().work.insert(id, (lasts, ending));
+        self
+    }
+
+    /// One that an earlier process had begun.
+    fn left(self, id: i64, lasts: u64, ending: Ending) -> Self {
+        self.lock().left.push(job(id));
         self.lock().work.insert(id, (lasts, ending));
         self
     }
@@ -174,6 +183,10 @@ impl Sink for Log {
 struct Acting(Shared);
 
 impl Work for Acting {
+    async fn left(&self) -> Vec<Job> {
+        std::mem::take(&mut self.0.lock().left)
+    }
+
     async fn run(
         self: Arc<Self>,
         job: Job,
@@ -276,6 +289,31 @@ async fn jobs_run_in_order_and_not_more_than_there_are_slots() {
         starts,
         ["0: start 1", "0: start 2", "10: start 3", "10: start 4"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_process_has_begun_goes_first() {
+    // More of them than there are slots now.
+    let world = Shared::new().left(1, 10, Ending::Complete);
+    let world = world.left(2, 20, Ending::Complete);
+    let world = world.job(3, 1, Ending::Complete);
+    let rig = Rig::new(world, settings(1));
+    let running = rig.start();
+    seconds(15).await;
+    let starts = ["0: start 1", "0: start 2", "10: start 3"].map(str::to_owned);
+    let events = rig.world.events();
+    let started = events.iter().filter(|event| event.contains("start"));
+    assert_eq!(started.cloned().collect::<Vec<_>>(), starts);
+    // The server hears of them with the first heartbeats.
+    let beats = rig.world.lock().beats.clone();
+    assert!(
+        beats.iter().any(|(at, ids)| *at <= 5 && *ids == [1, 2]),
+        "{beats:?}"
+    );
+    // They do not count as taken.
+    assert_eq!(rig.supervisor.status().taken(), 1);
+    rig.shutdown.drain.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,20 +40,21 @@ pub(super) async fn run(
     }
     let marks = config.state_dir.join("executor/marks");
     // Everything that the container engine has to see lies below it.
-    if let Some(workspaces) = &executor.workspaces {
+    if let (Some(workspaces), None) = (&executor.workspaces, &executor.cluster) {
         config.state_dir = directory.join(workspaces).join(station::BELOW_WORKSPACES);
     }
     let metrics = Metrics::new(executor.queues.names());
+    let validate = matches!(command, Some(Executor::Validate));
     let memory = match &executor.cluster {
-        Some(_) => Some(outpost::memory(&config, &host_name())?),
-        None => None,
+        // Who only looks must not be taken for who works.
+        Some(_) if !validate => Some(outpost::memory(&config, &host_name())?),
+        _ => None,
     };
     let name = match &memory {
         Some(memory) => memory.name().to_owned(),
         None => executor_name(&host_name()).map_err(Failed::environment)?,
     };
     let client = client(&executor, name, metrics.clone())?;
-    let validate = matches!(command, Some(Executor::Validate));
     if validate || matches!(command, Some(Executor::Run { verify: true })) {
         checks::all(&client, &executor, &config, config_file, environment).await?;
     }

@@ -42,8 +42,9 @@ impl Outpost {
         let state = State::open(&config.state_dir)?;
         let run = state.new_run()?;
         workplace::sweep(&state);
-        let (cluster, pods) = cluster::reach(found, config_file).await?;
-        let home = home(found, executor, memory);
+        let reached = cluster::reach(found, config_file).await?;
+        let home = home(executor, reached.pod, memory);
+        let (cluster, pods) = (reached.cluster, reached.pods);
         let jobs = ClusterJobs::new(cluster, pods, home, executor.maximum_runtime);
         Ok(Self { state, run, jobs })
     }
@@ -81,26 +82,27 @@ pub(super) async fn check(
     executor: &ExecutorConfig,
     config_file: Option<&Path>,
 ) -> Result<Vec<String>, Failed> {
-    let (cluster, pods) = match cluster::reach(found, config_file).await {
+    let reached = match cluster::reach(found, config_file).await {
         Ok(reached) => reached,
         Err(failed) => return Ok(vec![super::checks::text(failed)]),
     };
     tracing::info!(
-        image = pods.image,
+        image = reached.pods.image,
         "a pod is tried, which can take some minutes"
     );
     // It must not be mixed up with the one that runs.
     let directory = tempfile::tempdir().map_err(Failed::environment)?;
     let memory = Memory::open(directory.path(), || executor_name(&host_name()));
     let memory = memory.map_err(Failed::environment)?;
-    let home = home(found, executor, memory);
-    Ok(capstan_executor::cluster::check(&cluster, &pods, home).await)
+    let home = home(executor, reached.pod, memory);
+    let problems = capstan_executor::cluster::check(&reached.cluster, &reached.pods, home);
+    Ok(problems.await)
 }
 
-fn home(found: &ClusterConfig, executor: &ExecutorConfig, memory: Memory) -> Home {
+fn home(executor: &ExecutorConfig, pod: Option<String>, memory: Memory) -> Home {
     Home {
         frontend: executor.frontend.to_string(),
-        pod: found.is_pod.then(host_name),
+        pod,
         memory,
     }
 }

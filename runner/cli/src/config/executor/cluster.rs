@@ -105,6 +105,9 @@ impl Reader<'_> {
                 .filter(|name| !name.is_empty());
             Ok(names.map(str::to_owned).collect())
         });
+        pods.auths = self
+            .parsed("EXECUTOR_DOCKER_AUTH_CONFIG", values::docker_auth)
+            .unwrap_or_default();
         pods.user = user;
         pods.group = self.above_zero("KUBERNETES_RUN_AS_GROUP");
         // Root needs no group to write to its volume.
@@ -150,17 +153,18 @@ impl Reader<'_> {
 
     /// The file that is named, else the user's own if there is one, else this pod.
     fn access(&self) -> Access {
-        let named = self
-            .text("EXECUTOR_KUBERNETES_CONFIG_PATH")
-            .or_else(|| self.environment.get("KUBECONFIG"));
+        let named = self.text("EXECUTOR_KUBERNETES_CONFIG_PATH");
+        let named = named.map(|path| vec![PathBuf::from(path)]);
+        // It may name several.
+        let several = self.environment.get("KUBECONFIG");
+        let several = || Some(std::env::split_paths(several?).collect());
         let home = || {
             let home = PathBuf::from(self.environment.get("HOME")?);
-            Some(home.join(".kube/config")).filter(|file| file.is_file())
+            let file = home.join(".kube/config");
+            file.is_file().then(|| vec![file])
         };
-        match named.map(PathBuf::from).or_else(home) {
-            Some(file) => Access::Kubeconfig(file),
-            None => Access::InPod,
-        }
+        let files = named.or_else(several).or_else(home);
+        files.map_or(Access::InPod, Access::Kubeconfig)
     }
 
     fn placement(&mut self) -> Placement {

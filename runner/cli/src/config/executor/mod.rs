@@ -174,10 +174,7 @@ impl<'a> Reader<'a> {
         let disk = self.parsed("EXECUTOR_FIRECRACKER_DISK_SPACE", |text| {
             units::size(text).map(|_| text.to_owned())
         });
-        let docker_auth = self.parsed("EXECUTOR_DOCKER_AUTH_CONFIG", |text| {
-            let decoded = DockerAuthConfig::decode(text.as_bytes());
-            decoded.map_err(|error| format!("failed to parse: {error}"))
-        });
+        let docker_auth = self.parsed("EXECUTOR_DOCKER_AUTH_CONFIG", values::docker_auth);
         let poll = self.parsed(
             "EXECUTOR_QUEUE_POLL_INTERVAL",
             |text| match values::duration(text)? {

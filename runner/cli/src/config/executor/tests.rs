@@ -191,7 +191,10 @@ fn what_pods_are() {
         ("HTTPS_PROXY", "http://proxy:3128"),
     ]);
     let told = told.unwrap();
-    assert_eq!(told.access, Access::Kubeconfig("/etc/kubeconfig".into()));
+    assert_eq!(
+        told.access,
+        Access::Kubeconfig(vec!["/etc/kubeconfig".into()])
+    );
     assert_eq!(told.namespace.as_deref(), Some("jobs"));
     // Not more than the limit.
     assert_eq!(text(told.pods.requests.memory), None);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use capstan_engine::docker::Mirror;
 use capstan_engine::sandbox::BindMount;
+use capstan_protocol::DockerAuthConfig;
 
 /// `90s`, `1h30m`, `1.5h`, `250ms`, `0`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -49,6 +50,12 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err("expected true or false".to_owned()),
     }
+}
+
+/// Credentials for registries.
+pub(super) fn docker_auth(text: &str) -> Result<DockerAuthConfig, String> {
+    let decoded = DockerAuthConfig::decode(text.as_bytes());
+    decoded.map_err(|error| format!("failed to parse: {error}"))
 }
 
 /// A whole number of at least `least`.

@@ -39,7 +39,7 @@ pub(super) struct Call {
     pub(super) body: Value,
 }
 
-type Answering = Arc<dyn Fn(&str) -> Answer + Send + Sync>;
+type Answering = Arc<dyn Fn(&Call) -> Answer + Send + Sync>;
 
 #[derive(Clone)]
 pub(super) struct Script {
@@ -91,6 +91,15 @@ impl Script {
         &self,
         what: &'static str,
         answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+    ) {
+        self.answer_all(what, move |call| answer(&call.path));
+    }
+
+    /// Answers it by all that came in.
+    pub(super) fn answer_all(
+        &self,
+        what: &'static str,
+        answer: impl Fn(&Call) -> Answer + Send + Sync + 'static,
     ) {
         let mut answers = self.answers.lock().unwrap();
         answers.insert(what, Arc::new(answer));
@@ -197,7 +206,7 @@ impl Script {
             .get(call.what.as_str())
             .cloned();
         let answer = match answering {
-            Some(answering) => answering(&path),
+            Some(answering) => answering(&call),
             None => done(&call),
         };
         respond(answer)
@@ -207,11 +216,7 @@ impl Script {
 /// What a cluster does if nothing else is scripted.
 fn done(call: &Call) -> Answer {
     match call.what.split_once(' ').unwrap().0 {
-        "POST" => {
-            let mut object = call.body.clone();
-            object["metadata"]["uid"] = "uid-of-the-job".into();
-            Answer::Json(object)
-        }
+        "POST" => made(call),
         "PATCH" => Answer::Json(
             json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "patched"}}),
         ),
@@ -220,6 +225,13 @@ fn done(call: &Call) -> Answer {
         ),
         _ => Answer::Refused(404, "there is none"),
     }
+}
+
+/// What was to be created is.
+pub(super) fn made(call: &Call) -> Answer {
+    let mut object = call.body.clone();
+    object["metadata"]["uid"] = "uid-of-the-job".into();
+    Answer::Json(object)
 }
 
 fn expired() -> Vec<u8> {
