@@ -61,7 +61,7 @@ pub(super) fn pull_config(auths: &DockerAuthConfig) -> Option<Vec<u8>> {
     (!auths.is_empty()).then(|| json!({ "auths": auths }).to_string().into_bytes())
 }
 
-/// Reads what a [`Payload`] is: a job, compressed or not.
+/// Reads the payload of a pod: a job, compressed or not.
 ///
 /// # Errors
 /// If it is not complete, or too large.
