@@ -20,11 +20,23 @@ const ROUNDS: usize = 5;
 
 fn main() {
     Engine::require();
+    let parts: [(&str, fn()); 5] = [
+        ("containers", containers::measure),
+        ("components", components::measure),
+        ("executor", executor::measure),
+        ("hub", hub::measure),
+        ("pods", pods::measure),
+    ];
+    // `cargo bench` adds flags of its own.
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
     measure::row("figure", "measured", "goal");
     measure::row("---", "---", "---");
-    containers::measure();
-    components::measure();
-    executor::measure();
-    hub::measure();
-    pods::measure();
+    for (name, measure) in parts {
+        if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
+            measure();
+        }
+    }
 }
