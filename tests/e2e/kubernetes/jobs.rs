@@ -186,9 +186,6 @@ fn all_containers_run_as_the_user_that_is_named() {
 #[test]
 fn plugins_are_called_in_the_pod() {
     let site = Site::new();
-    let Some(_) = site.stand_in() else {
-        return;
-    };
     // The runner has the executor's settings file, on a volume of the pod's.
     let plugins = site.world.root().join("plugins");
     std::fs::create_dir(&plugins).unwrap();
@@ -201,7 +198,7 @@ fn plugins_are_called_in_the_pod() {
     )
     .unwrap();
     let id = site.enqueue(&native(&site.commit, &["true"]));
-    let volume = serde_json::json!([{"name": "plugins", "hostPath": {"path": plugins}}]);
+    let volume = serde_json::json!([site.volume_of("plugins", &plugins)]);
     let mount = serde_json::json!([{"name": "plugins", "mountPath": plugins, "readOnly": true}]);
     let command = site
         .executor("run")
@@ -218,6 +215,22 @@ fn plugins_are_called_in_the_pod() {
         message.contains("refused by the plugin image-policy"),
         "{message}"
     );
+    site.stop(running);
+}
+
+#[test]
+fn a_job_on_a_volume_that_the_cluster_makes() {
+    let site = Site::new();
+    let runs = ["echo more >> README.md", "cat README.md"];
+    let id = site.enqueue(&native(&site.commit, &runs));
+    let command = site
+        .executor("run")
+        .env("KUBERNETES_JOB_VOLUME_TYPE", "pvc")
+        .env("KUBERNETES_JOB_VOLUME_SIZE", "1Gi");
+    let running = crate::executor::listening(command);
+    site.completed(id);
+    let second = site.entry(id, "step.kubernetes.step.1.run").out;
+    assert!(second.contains("stdout: more\n"), "{second}");
     site.stop(running);
 }
 

@@ -102,6 +102,39 @@ fn a_run_that_fails_in_a_pod() {
 }
 
 #[test]
+fn a_run_that_waits_for_its_pods_says_for_what() {
+    let site = Site::new();
+    let Some(cluster) = site.stand_in() else {
+        return;
+    };
+    cluster.unschedulable("0/1 nodes are available: 1 Insufficient memory.");
+    let server = HttpServer::start(site.world.work());
+    let url = format!("http://{}/app/.git", server.address);
+    site.world.write("said", "said\n");
+    let spec = SPEC.replace("CODE_OF_TEST", "\"0\"");
+    let spec = site.world.write("spec.yaml", spec);
+    let output = site
+        .world
+        .capstan(["batch", "run", "--engine", "kubernetes", "-f"])
+        .arg(spec)
+        .arg(&url)
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .env("EXECUTOR_KUBERNETES_RUNNER_IMAGE", image())
+        .env("EXECUTOR_KUBERNETES_START_TIMEOUT", "4s")
+        .run();
+    output.assert_code(1);
+    let said = output.stderr();
+    let waits = "no node takes it: 0/1 nodes are available: 1 Insufficient memory.";
+    assert!(said.contains(waits), "{said}");
+    assert!(
+        said.contains("failed: the pod has not started within 4s"),
+        "{said}"
+    );
+    site.assert_nothing_left();
+    server.stop();
+}
+
+#[test]
 fn what_pods_cannot_have_is_refused() {
     let site = Site::new();
     if site.stand_in().is_none() {

@@ -1,13 +1,13 @@
 //! A cluster, a server with a repository, and executors between them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use capstan_tests::{
     Capstan, Cluster, Entry, JobState, Repository, Running, Signal, Sourcegraph, World, image,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::executor::{REPOSITORY, executor, listening, of_image};
 
@@ -129,6 +129,24 @@ impl Site {
             .wait_until(&format!("job {id} says {text}"), |server| {
                 server.log(id).iter().any(|entry| entry.out.contains(text))
             });
+    }
+
+    /// A volume, as pods name it, that has the files of this directory.
+    pub(crate) fn volume_of(&self, name: &str, directory: &Path) -> Value {
+        let Where::Real { kubeconfig } = &self.place else {
+            return json!({"name": name, "hostPath": {"path": directory}});
+        };
+        let kubectl = |arguments: &[&str]| {
+            let mut kubectl = Command::new("kubectl");
+            kubectl.arg("--kubeconfig").arg(kubeconfig).args(arguments);
+            kubectl
+        };
+        // One of an earlier run may be there.
+        let _ = kubectl(&["delete", "configmap", name]).output();
+        let from = format!("--from-file={}", directory.display());
+        let made = kubectl(&["create", "configmap", name, &from]).status();
+        assert!(made.unwrap().success());
+        json!({"name": name, "configMap": {"name": name}})
     }
 
     /// Names of the Jobs that there are of executors.

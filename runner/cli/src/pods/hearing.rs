@@ -14,13 +14,16 @@ use capstan_executor::log::Sink;
 use capstan_protocol::LogEntry;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::report::Reporter;
+use crate::text;
 
 /// The entry with the events.
-const KEY: &str = "step.src.batch-exec";
+const EVENTS: &str = "step.src.batch-exec";
+
+/// The entry with what a pod waits for.
+const SETUP: &str = "setup.kubernetes.job";
 
 /// The log of one job, listened to.
 pub(super) struct Hearing {
@@ -32,11 +35,9 @@ pub(super) struct Hearing {
 
 #[derive(Default)]
 struct State {
+    /// How many bytes were heard of each entry that is listened to, by its number.
+    heard: BTreeMap<i64, usize>,
     entries: i64,
-    /// The number of the entry with the events.
-    events: Option<i64>,
-    /// How many bytes of it were heard.
-    heard: usize,
     result: Option<Arc<StepResult>>,
     failure: Option<Failure>,
 }
@@ -62,8 +63,9 @@ struct About {
 }
 
 #[derive(Deserialize)]
-struct Cached {
-    value: Value,
+struct Cached<'c> {
+    #[serde(borrow)]
+    value: &'c RawValue,
 }
 
 impl Hearing {
@@ -90,16 +92,21 @@ impl Hearing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hears what is new of the entry with the events, up to its last whole line.
-    fn hear(&self, entry: &LogEntry) {
+    /// Hears what is new of an entry, up to its last whole line.
+    fn hear(&self, number: i64, entry: &LogEntry) {
         let mut state = self.state();
-        let new = entry.out.get(state.heard..).unwrap_or_default();
+        let Some(heard) = state.heard.get_mut(&number) else {
+            return;
+        };
+        let new = entry.out.get(*heard..).unwrap_or_default();
         let Some(end) = new.rfind('\n') else {
             return;
         };
-        state.heard += end + 1;
+        *heard += end + 1;
         for line in new[..end].lines() {
-            if let Some(event) = line.strip_prefix("stdout: ")
+            if entry.key == SETUP {
+                self.setup(line);
+            } else if let Some(event) = line.strip_prefix("stdout: ")
                 && let Ok(event) = serde_json::from_str::<Event<'_>>(event)
             {
                 self.event(&mut state, &event);
@@ -107,14 +114,24 @@ impl Hearing {
         }
     }
 
+    /// What a pod waits for; that it was made and that it runs is nothing to tell.
+    fn setup(&self, line: &str) {
+        if line.starts_with("pod ") || line.starts_with("job ") || line.contains("tried again") {
+            let name = text::name(&self.task.name());
+            self.reporter.note(&format!("[{name}] {line}"));
+        }
+    }
+
     fn event(&self, state: &mut State, event: &Event<'_>) {
         let metadata = event.metadata.map_or("{}", RawValue::get);
         if event.operation == "CACHE_AFTER_STEP_RESULT" {
-            let cached = serde_json::from_str::<Cached>(metadata);
-            let result = cached.ok().map(|cached| cached.value.to_string());
-            let result = result.and_then(|text| StepResult::from_json(text.as_bytes()).ok());
-            if let Some(result) = result {
-                state.result = Some(Arc::new(result));
+            let cached = serde_json::from_str::<Cached<'_>>(metadata);
+            let result = cached.map(|cached| StepResult::from_json(cached.value.get().as_bytes()));
+            if let Ok(Ok(result)) = result {
+                let result = Arc::new(result);
+                self.reporter
+                    .report(self.index, Reported::StepDone { result: &result });
+                state.result = Some(result);
             }
             return;
         }
@@ -187,14 +204,12 @@ impl Sink for Hearing {
             let mut state = self.state();
             state.entries += 1;
             let number = state.entries;
-            if entry.key == KEY {
-                state.events = Some(number);
+            if matches!(entry.key.as_str(), EVENTS | SETUP) {
+                state.heard.insert(number, 0);
             }
             number
         };
-        if entry.key == KEY {
-            self.hear(entry);
-        }
+        self.hear(number, entry);
         Box::pin(std::future::ready(Ok(number)))
     }
 
@@ -203,9 +218,7 @@ impl Sink for Hearing {
         number: i64,
         entry: &LogEntry,
     ) -> BoxFuture<'a, Result<(), ClientError>> {
-        if self.state().events == Some(number) {
-            self.hear(entry);
-        }
+        self.hear(number, entry);
         Box::pin(std::future::ready(Ok(())))
     }
 }

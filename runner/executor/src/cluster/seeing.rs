@@ -6,10 +6,12 @@ use std::time::Duration;
 use capstan_engine::pod::WITHOUT_A_WORD;
 use capstan_protocol::Job;
 use k8s_openapi::api::batch::v1;
+use k8s_openapi::api::core::v1::Event;
+use kube::api::ListParams;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::access::once;
+use super::access::{ClusterError, once};
 use super::follow::follow;
 use super::jobs::ClusterJobs;
 use super::kept::Remembered;
@@ -25,6 +27,9 @@ const NO_POD: Duration = Duration::from_secs(10);
 
 /// How long the cluster may take to tell why a pod ended.
 const REASON: Duration = Duration::from_secs(5);
+
+/// Events about a Job that are looked at.
+const MOST_EVENTS: u32 = 20;
 
 /// The reason of a Job whose pod has failed.
 const BACKOFF: &str = "BackoffLimitExceeded";
@@ -95,20 +100,20 @@ impl ClusterJobs {
         let told = tokio::select! {
             biased;
             told = follow(&api, &pod.name, &mut watched, &mut replay) => told,
-            trouble = self.until_trouble(&name, &mut seen, late) => {
+            trouble = self.until_trouble(&name, &mut seen) => {
                 return Heard::of_us(trouble.to_string());
             }
         };
         match told {
             Ok(Ending::Errored(text)) if text == STOPPED => {
-                let reason = self.reason(&name, &mut seen, late).await;
+                let reason = self.reason(&name, &mut seen).await;
                 Heard::of_us(reason.map_or(text, |trouble| trouble.to_string()))
             }
             // The gate was killed along with its step: for lack of memory, or because the pod goes.
             Ok(Ending::Errored(text)) if text.contains(WITHOUT_A_WORD) => {
                 let mut killed_in = seen.clone();
                 tokio::select! {
-                    Some(trouble) = self.reason(&name, &mut seen, late) => {
+                    Some(trouble) = self.reason(&name, &mut seen) => {
                         Heard::of_us(trouble.to_string())
                     }
                     Some(killed) = killed(&mut killed_in) => {
@@ -119,7 +124,7 @@ impl ClusterJobs {
             }
             Ok(ending) => Heard::of_runner(ending),
             Err(why) => {
-                let reason = self.reason(&name, &mut seen, late).await;
+                let reason = self.reason(&name, &mut seen).await;
                 let why = why.map(|why| format!(", and its log cannot be read: {why}"));
                 Heard::of_us(match reason {
                     Some(trouble) => trouble.to_string(),
@@ -188,56 +193,43 @@ impl ClusterJobs {
         }
     }
 
-    /// Waits until something is wrong with a pod whose runner has begun; for ever if nothing is.
-    async fn until_trouble(
-        &self,
-        name: &str,
-        seen: &mut watch::Receiver<Seen>,
-        late: Instant,
-    ) -> Trouble {
+    /// Waits until something is wrong with a pod whose runner has begun; for ever if nothing is. Containers may start as late as they are needed, but not
+    /// be in trouble for long.
+    async fn until_trouble(&self, name: &str, seen: &mut watch::Receiver<Seen>) -> Trouble {
+        let mut since = None;
         loop {
             let now = seen.borrow_and_update().clone();
-            let mut waits = None;
-            if let Seen::There(status) = &now {
-                waits = status.trouble();
-                if let Some(trouble) = &waits
-                    && trouble.is_final
-                {
+            let status = match &now {
+                Seen::There(status) => status,
+                Seen::Gone => return self.why_gone(name).await,
+                // It was there before.
+                Seen::NotYet => return deleted("the pod"),
+            };
+            let waits = match status.trouble() {
+                Some(trouble) if trouble.is_final => {
                     // What its runner said last is worth more.
                     tokio::time::sleep(REASON / 5).await;
-                    return trouble.clone();
+                    return trouble;
                 }
-            }
-            let is_going = match &now {
-                Seen::There(status) => status.is_going(),
-                Seen::Gone => true,
-                Seen::NotYet => false,
+                waits => waits,
             };
-            if is_going {
+            if status.is_going() {
                 return self.why_gone(name).await;
             }
-            let may_wait = match &now {
-                Seen::There(status) => !status.is_complete() && !status.has_ended(),
-                _ => false,
-            };
+            since = waits.as_ref().map(|_| since.unwrap_or_else(Instant::now));
+            let late = since.map(|since| since + self.settings.start_timeout);
             tokio::select! {
                 changed = seen.changed() => if changed.is_err() {
                     return deleted("the pod");
                 },
-                () = tokio::time::sleep_until(late), if may_wait => return self.too_late(waits, &now),
+                () = until(late) => return self.too_late(waits, &now),
             }
         }
     }
 
     /// Why a runner has ended, as far as the cluster tells soon.
-    async fn reason(
-        &self,
-        name: &str,
-        seen: &mut watch::Receiver<Seen>,
-        late: Instant,
-    ) -> Option<Trouble> {
-        seen.mark_changed();
-        let trouble = self.until_trouble(name, seen, late);
+    async fn reason(&self, name: &str, seen: &mut watch::Receiver<Seen>) -> Option<Trouble> {
+        let trouble = self.until_trouble(name, seen);
         tokio::time::timeout(REASON, trouble).await.ok()
     }
 
@@ -245,15 +237,8 @@ impl ClusterJobs {
     async fn why_gone(&self, name: &str) -> Trouble {
         let late = Instant::now() + REASON;
         loop {
-            match once("looking at the job", self.cluster.jobs().get_opt(name)).await {
-                Ok(Some(job)) => match failed(&job) {
-                    // That it has no pod any more.
-                    Some((BACKOFF, _)) => return deleted(&format!("the pod of job {name}")),
-                    Some((reason, message)) => return of_failed_job(reason, message),
-                    None => {}
-                },
-                Ok(None) => return deleted(&format!("job {name}")),
-                Err(error) => tracing::debug!(%error, "a job cannot be looked at"),
+            if let Ok(Some(trouble)) = self.of_job(name).await {
+                return trouble;
             }
             if Instant::now() >= late {
                 return deleted(&format!("the pod of job {name}"));
@@ -262,34 +247,38 @@ impl ClusterJobs {
         }
     }
 
+    /// What is wrong with a Job, if anything is.
+    async fn of_job(&self, name: &str) -> Result<Option<Trouble>, ClusterError> {
+        let job = once("looking at the job", self.cluster.jobs().get_opt(name)).await?;
+        Ok(match job.as_ref().map(failed) {
+            None => Some(deleted(&format!("job {name}"))),
+            // It had a pod.
+            Some(Some((BACKOFF, _))) => Some(deleted(&format!("the pod of job {name}"))),
+            Some(Some((reason, message))) => Some(of_failed_job(reason, message)),
+            Some(None) => None,
+        })
+    }
+
     /// Why a Job has no pod.
     async fn no_pod(&self, name: &str) -> Option<Trouble> {
-        match once("looking at the job", self.cluster.jobs().get_opt(name)).await {
-            Ok(Some(job)) => match failed(&job) {
-                Some((BACKOFF, _)) => return Some(deleted(&format!("the pod of job {name}"))),
-                Some((reason, message)) => return Some(of_failed_job(reason, message)),
-                None => {}
-            },
-            Ok(None) => return Some(deleted(&format!("job {name}"))),
+        match self.of_job(name).await {
+            Ok(None) => {}
+            Ok(trouble) => return trouble,
             Err(error) => {
                 tracing::debug!(%error, "a job cannot be looked at");
                 return None;
             }
         }
-        let params = kube::api::ListParams::default()
+        let params = ListParams::default()
             .fields(&format!("involvedObject.name={name}"))
-            .limit(20);
+            .limit(MOST_EVENTS);
         let events = once("reading events", self.cluster.events().list(&params)).await;
         let events = events.ok()?.items;
-        let last = events
-            .iter()
-            .rev()
-            .find(|event| event.type_.as_deref() == Some("Warning"))?;
+        let is_warning = |event: &&Event| event.type_.as_deref() == Some("Warning");
+        let last = events.iter().rev().find(is_warning)?;
+        let why = last.message.as_deref().unwrap_or("no reason is told");
         Some(Trouble {
-            what: format!(
-                "job {name} gets no pod: {}",
-                last.message.as_deref().unwrap_or("no reason is told")
-            ),
+            what: format!("job {name} gets no pod: {why}"),
             hint: Some("the namespace's quota, its pod security level, or a webhook may refuse it"),
             is_final: false,
         })
@@ -313,6 +302,14 @@ impl ClusterJobs {
             hint: hint.or(Some("see EXECUTOR_KUBERNETES_START_TIMEOUT")),
             is_final: true,
         }
+    }
+}
+
+/// Waits until then; for ever without.
+async fn until(late: Option<Instant>) {
+    match late {
+        Some(late) => tokio::time::sleep_until(late).await,
+        None => std::future::pending().await,
     }
 }
 

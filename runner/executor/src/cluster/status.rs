@@ -142,12 +142,6 @@ impl Status {
             || matches!(self.phase, Phase::Succeeded | Phase::Failed)
     }
 
-    /// Whether all of its containers have started.
-    pub(super) fn is_complete(&self) -> bool {
-        let mut all = self.containers.iter();
-        self.has_begun() && all.all(|container| !matches!(container.state, State::Waiting { .. }))
-    }
-
     /// Whether somebody deletes it. Why, its Job may know.
     pub(super) fn is_going(&self) -> bool {
         self.is_being_deleted
@@ -459,7 +453,8 @@ mod tests {
                 container("step-0", waiting("ContainerCreating", "")),
             ],
         }));
-        assert!(begun.has_begun() && !begun.is_complete() && !begun.has_ended());
+        assert!(begun.has_begun() && !begun.has_ended());
+        assert_eq!(begun.not_started(), ["step-0 (acme/tool:1)"]);
         let over = status(json!({
             "phase": "Running",
             "containerStatuses": [
@@ -468,7 +463,7 @@ mod tests {
                 container("step-1", json!({"running": {}})),
             ],
         }));
-        assert!(over.is_complete() && over.has_ended());
+        assert!(over.has_ended() && over.not_started().is_empty());
         // A step's exit code is the runner's affair.
         assert_eq!(over.trouble(), None);
         assert_eq!(over.killed_step(), None);

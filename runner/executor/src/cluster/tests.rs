@@ -263,6 +263,65 @@ async fn a_watch_that_expires_is_begun_anew_and_an_eviction_is_told() {
     assert!(script.calls().iter().any(|call| call.what == "DELETE jobs"));
 }
 
+/// Clusters that kill all of a container's processes at once kill its gate, too.
+#[tokio::test]
+async fn a_gate_that_is_killed_for_lack_of_memory_is_told() {
+    let script = Script::new();
+    script.pod_runs();
+    let ending = "running command \"step.docker.indexer\": the container ended without a word";
+    let ended = json!({"ending": {"errored": ending}});
+    script.answer("GET pods/log", move || {
+        Answer::Bytes(lines(&[ended.clone()]))
+    });
+    let killed = script.clone();
+    let killed = async move {
+        killed.until("GET pods/log").await;
+        let container = |name: &str, state: Value| json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        killed.pods(json!({"phase": "Running", "containerStatuses": [
+            container("runner", json!({"terminated": {"exitCode": 0, "reason": "Completed"}})),
+            container("step-0", json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})),
+        ]}));
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let executor = Executor::start(&script, directory.path());
+    let (ending, ()) = tokio::join!(executor.run(plain_job(), CancellationToken::new()), killed);
+    let Ending::Errored(text) = ending else {
+        panic!("{ending:?}");
+    };
+    assert!(text.contains("step.kubernetes.indexer"), "{text}");
+    assert!(
+        text.contains("container step-0 was killed for lack of memory"),
+        "{text}"
+    );
+}
+
+/// A registry that does not answer may answer before the image is needed; it is not waited for for ever.
+#[tokio::test(start_paused = true)]
+async fn an_image_that_does_not_come_is_waited_for() {
+    let script = Script::new();
+    let waiting =
+        json!({"waiting": {"reason": "ImagePullBackOff", "message": "dial tcp: i/o timeout"}});
+    let container = |name: &str, state: Value| json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    script.pods(json!({"phase": "Pending", "containerStatuses": [
+        container("runner", json!({"running": {}})),
+        container("step-0", waiting),
+    ]}));
+    script.answer("GET pods/log", || Answer::Open(Vec::new()));
+    let directory = tempfile::tempdir().unwrap();
+    let executor = Executor::start(&script, directory.path());
+    let begun = tokio::time::Instant::now();
+    let ending = executor.run(plain_job(), CancellationToken::new()).await;
+    assert!(begun.elapsed().as_secs() >= 600);
+    let Ending::Errored(text) = ending else {
+        panic!("{ending:?}");
+    };
+    assert!(
+        text.contains("has not started within 10m0s: pod the-pod: container step-0"),
+        "{text}"
+    );
+    assert!(text.contains("i/o timeout"), "{text}");
+}
+
 #[tokio::test]
 async fn what_the_cluster_does_not_allow_is_told_with_a_hint() {
     let script = Script::new();
