@@ -415,6 +415,20 @@ fn help_of_batch_commands() {
               [default: auto]
 
     Running:
+          --engine <ENGINE>
+              Where steps run: on this machine's container engine, or each workspace in a pod of a
+              Kubernetes cluster.
+
+              Pods clone by URL, so repositories have to be named by theirs. The cluster is the one of
+              KUBECONFIG; EXECUTOR_KUBERNETES_RUNNER_IMAGE names an image that has capstan.
+              docs/kubernetes.md has more.
+
+              Possible values:
+              - docker:     A Docker engine, or Podman's
+              - kubernetes: A Kubernetes cluster
+
+              [default: docker]
+
           --no-cache
               Runs every step, even where its result is known, and remembers nothing
 

@@ -117,6 +117,10 @@ pub(crate) struct PodJob {
     #[arg(long, value_name = "NAME")]
     pub(crate) executor: String,
 
+    /// Tries first whether the server can be reached at all.
+    #[arg(long)]
+    pub(crate) try_server: bool,
+
     /// File with the URL that the repository is cloned from; default: the server has it.
     #[arg(long, value_name = "FILE")]
     pub(crate) clone_from: Option<PathBuf>,

@@ -225,6 +225,16 @@ fn what_validate_finds() {
     assert!(said.contains("nowhere.invalid/capstan:1"), "{said}");
     let output = site
         .executor("validate")
+        .env("EXECUTOR_FRONTEND_URL", "http://127.0.0.1:1")
+        .run();
+    output.assert_code(3);
+    let said = output.stderr();
+    assert!(
+        said.contains("pods do not reach the server at 127.0.0.1, port 1"),
+        "{said}"
+    );
+    let output = site
+        .executor("validate")
         .env("EXECUTOR_KUBERNETES_RUNNER_IMAGE", "")
         .run();
     output.assert_code(2);

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use capstan_core::duration;
 use capstan_engine::pod::COMMAND;
 use capstan_engine::workspace::Checkouts;
-use capstan_executor::client::{Client, ClientSettings, Queues, Secret};
+use capstan_executor::client::{Client, ClientSettings, Queues, Secret, Url};
 use capstan_executor::cluster::uncompressed;
 use capstan_executor::job::engines::{Components, PodAndComponents};
 use capstan_executor::job::{self, Ending, JobContext, STOPPED, Settings};
@@ -15,6 +16,7 @@ use capstan_executor::metrics::Metrics;
 use capstan_executor::pod::Narrator;
 use capstan_protocol::Job;
 use serde_json::json;
+use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +27,9 @@ use crate::failure::{Exit, Failed};
 use crate::plugins;
 use crate::printer;
 use crate::tools::{CHECKOUTS, Tools};
+
+/// Longest wait for a connection when the server is tried.
+const REACH: Duration = Duration::from_secs(10);
 
 /// How often the server is asked for the same thing.
 const TRIES: u32 = 5;
@@ -51,7 +56,10 @@ pub(super) async fn run(
         ..Settings::default()
     };
     match command {
-        Pod::Prepare(_) => {
+        Pod::Prepare(args) => {
+            if args.try_server {
+                try_server(client.frontend(), environment).await?;
+            }
             let laid_out = job::lay_out(&job, &settings, &client).await;
             let gates = laid_out.map_err(Failed::environment)?;
             for (index, slot) in gates.slots().iter().enumerate() {
@@ -75,6 +83,27 @@ pub(super) async fn run(
             Ok(Exit::Success)
         }
     }
+}
+
+/// Whether there is a way from this pod to the server. A proxy is taken to know it.
+async fn try_server(frontend: &Url, environment: &Environment) -> Result<(), Failed> {
+    let proxies = ["HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"];
+    if proxies.iter().any(|name| environment.get(name).is_some()) {
+        return Ok(());
+    }
+    let host = frontend.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = frontend.port_or_known_default().unwrap_or(443);
+    let connected = tokio::time::timeout(REACH, TcpStream::connect((host, port))).await;
+    let why = match connected {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", REACH.as_secs()),
+    };
+    let message = format_args!("pods do not reach the server at {host}, port {port}: {why}");
+    Err(Failed::environment(message).hint(
+        "EXECUTOR_FRONTEND_URL has to be one that pods reach, and the network policy of job pods has to let them",
+    ))
 }
 
 /// The server, as a job may ask it: by its token.

@@ -38,7 +38,7 @@ const RIGHTS: [(&str, &str, &str, &str); 12] = [
 ];
 
 /// Looks at what the executor may do, then has a job run whose one step does nothing, in the runner's image: it shows whether pods are admitted, placed, get
-/// their images and their volume. What is wrong, in words for the user.
+/// their images and their volume, and reach the server. What is wrong, in words for the user.
 pub async fn check(cluster: &Cluster, settings: &PodSettings, home: Home) -> Vec<String> {
     let problems = rights(cluster).await;
     match problems.is_empty() {
@@ -107,7 +107,11 @@ async fn probe(cluster: &Cluster, settings: &PodSettings, home: Home) -> Result<
         }],
         ..Job::default()
     };
-    let jobs = ClusterJobs::new(cluster.clone(), settings.clone(), home, None);
+    let settings = PodSettings {
+        tries_server: true,
+        ..settings.clone()
+    };
+    let jobs = ClusterJobs::new(cluster.clone(), settings, home, None);
     let sink = jobs.sink(&job, Arc::new(Nowhere::default()));
     let metrics = Metrics::new(std::slice::from_ref(&job.identity.queue));
     let log = Arc::new(ExecutionLog::new(sink, Redaction::default(), metrics));

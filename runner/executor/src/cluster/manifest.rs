@@ -138,6 +138,11 @@ impl Manifest<'_> {
         if let Some(url) = &self.payload.clone_from {
             payload.push((CLONE_FROM, url.reveal().as_bytes().to_vec()));
         }
+        for (name, value) in &self.settings.environment {
+            if has_credentials(value) {
+                payload.push((name, value.as_bytes().to_vec()));
+            }
+        }
         let mut secrets = vec![secret(self.name.to_owned(), "Opaque", payload)];
         if let Some(config) = pull_config(self.auths) {
             let kind = "kubernetes.io/dockerconfigjson";
@@ -245,6 +250,9 @@ impl Manifest<'_> {
         ] {
             words.extend([flag.to_owned(), value.to_owned()]);
         }
+        if settings.tries_server && name == PREPARE {
+            words.push("--try-server".to_owned());
+        }
         if self.payload.clone_from.is_some() {
             let file = format!("{PAYLOAD}/{CLONE_FROM}");
             words.extend(["--clone-from".to_owned(), file]);
@@ -309,12 +317,28 @@ impl Manifest<'_> {
         if let Some(file) = &self.settings.authorities {
             all.insert("SSL_CERT_FILE".to_owned(), file.clone());
         }
-        let all = all.into_iter().map(|(name, value)| core::EnvVar {
-            name,
-            value: Some(value),
-            value_from: None,
-        });
-        all.collect()
+        let all = all.into_iter();
+        all.map(|(name, value)| match has_credentials(&value) {
+            false => core::EnvVar {
+                name,
+                value: Some(value),
+                value_from: None,
+            },
+            // More may look at pods than at Secrets.
+            true => core::EnvVar {
+                value: None,
+                value_from: Some(core::EnvVarSource {
+                    secret_key_ref: Some(core::SecretKeySelector {
+                        name: self.name.to_owned(),
+                        key: name.clone(),
+                        optional: None,
+                    }),
+                    ..core::EnvVarSource::default()
+                }),
+                name,
+            },
+        })
+        .collect()
     }
 
     fn step(&self, index: usize, slot: &Slot) -> core::Container {
@@ -434,6 +458,11 @@ impl Manifest<'_> {
         };
         (affinity != core::Affinity::default()).then_some(affinity)
     }
+}
+
+/// Whether a value may have a password in it, as URLs of proxies have.
+fn has_credentials(value: &str) -> bool {
+    value.contains('@')
 }
 
 /// What a container sees of the volume.

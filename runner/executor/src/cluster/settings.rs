@@ -57,6 +57,8 @@ pub struct PodSettings {
     pub authorities: Option<String>,
     /// Whether the pod has the network of its node.
     pub host_network: bool,
+    /// Whether the pod tries to reach the server before anything else, which shows what keeps it from there.
+    pub tries_server: bool,
 }
 
 /// Processors and memory; `None`: nothing is said.
@@ -122,6 +124,7 @@ impl PodSettings {
             size: Quantity("5Gi".to_owned()),
             authorities: None,
             host_network: false,
+            tries_server: false,
         }
     }
 }

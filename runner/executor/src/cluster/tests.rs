@@ -271,7 +271,7 @@ async fn a_gate_that_is_killed_for_lack_of_memory_is_told() {
     let ending = "running command \"step.docker.indexer\": the container ended without a word";
     let ended = json!({"ending": {"errored": ending}});
     script.answer("GET pods/log", move || {
-        Answer::Bytes(lines(&[ended.clone()]))
+        Answer::Bytes(lines(std::slice::from_ref(&ended)))
     });
     let killed = script.clone();
     let killed = async move {
@@ -631,7 +631,11 @@ fn the_manifest_of_a_job_that_is_told_much() {
     let requirement = r#"[{"key":"pool","operator":"In","values":["batch"]}]"#;
     let settings = PodSettings {
         config: Some("/etc/capstan/capstan.toml".to_owned()),
-        environment: [("HTTPS_PROXY".to_owned(), "http://proxy:3128".to_owned())].into(),
+        environment: [(
+            "HTTPS_PROXY".to_owned(),
+            "http://me:s3cret@proxy:3128".to_owned(),
+        )]
+        .into(),
         limits: Resources {
             cpu: quantity("4"),
             memory: quantity("12Gi"),
@@ -703,6 +707,9 @@ fn manifest(settings: &PodSettings) -> String {
     };
     let mut job = manifest.job();
     job.metadata.uid = Some("uid-of-the-job".to_owned());
+    // More may look at pods than at Secrets.
+    let shown = serde_json::to_string(&job).unwrap();
+    assert!(!shown.contains("s3cret"), "{shown}");
     let secrets = manifest.secrets(&job);
     let all = serde_json::json!([job, secrets]);
     serde_json::to_string_pretty(&all).unwrap()

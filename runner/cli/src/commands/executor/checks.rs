@@ -24,7 +24,7 @@ pub(super) async fn all(
             let (git, engine) =
                 tokio::join!(tools::open_git(environment), engine(config, environment));
             let found = [git.err(), engine.err()].into_iter().flatten();
-            found.map(text).collect()
+            found.map(|failed| failed.in_one_line()).collect()
         }
     };
     problems.extend(
@@ -57,11 +57,4 @@ async fn engine(config: &Config, environment: &Environment) -> Result<(), Failed
         .await
         .map(drop)
         .map_err(|fault: Fault| fault.into())
-}
-
-pub(super) fn text(failed: Failed) -> String {
-    match failed.hint {
-        Some(hint) => format!("{}; {hint}", failed.message),
-        None => failed.message,
-    }
 }

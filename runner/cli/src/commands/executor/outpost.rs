@@ -84,7 +84,7 @@ pub(super) async fn check(
 ) -> Result<Vec<String>, Failed> {
     let reached = match cluster::reach(found, config_file).await {
         Ok(reached) => reached,
-        Err(failed) => return Ok(vec![super::checks::text(failed)]),
+        Err(failed) => return Ok(vec![failed.in_one_line()]),
     };
     tracing::info!(
         image = reached.pods.image,
