@@ -53,7 +53,9 @@ fn a_run_whose_workspaces_are_pods() {
     let server = HttpServer::start(site.world.work());
     let urls = ["app", "other"].map(|name| format!("http://{}/{name}/.git", server.address));
     let spec = SPEC.replace("CODE_OF_TEST", "\"0\"");
-    let output = run(&site, &spec, &[&urls[0], &urls[1], "-o", "out", "-v"]);
+    let limits = ["--memory", "256MiB", "--cpus", "0.5"];
+    let arguments = [&urls[0], &urls[1], "-o", "out", "-v"];
+    let output = run(&site, &spec, &[&arguments[..], &limits].concat());
     output.assert_code(0);
     let said = output.stderr();
     assert!(said.contains("step 2/2: cat README.md"), "{said}");

@@ -62,9 +62,12 @@ impl Pods {
         let quantity = |text: String| capstan_executor::cluster::quantity(&text).ok();
         if let Some(memory) = config.memory {
             pods.limits.memory = quantity(memory.to_string());
+            // It may be less than what is asked for otherwise.
+            pods.requests.memory = None;
         }
         if let Some(cpus) = config.cpus {
             pods.limits.cpu = quantity(format!("{}m", (cpus * 1000.0).ceil()));
+            pods.requests.cpu = None;
         }
         // The pod ends by itself before that.
         pods.deadline = pods.deadline.max(config.timeout + pods.start_timeout);
