@@ -56,6 +56,15 @@ async fn load_and_tell(
     Ok(Plugins::load(entries, &resolver, &host()?, value, loaded).await?)
 }
 
+/// Names of the variables of this machine's environment that steps ask for.
+pub(crate) fn forwarded(steps: &[Step]) -> impl Iterator<Item = &String> {
+    let variables = steps.iter().flat_map(|step| &step.env.vars);
+    variables.filter_map(|variable| match variable {
+        EnvVar::Forwarded { name } => Some(name),
+        EnvVar::Static { .. } => None,
+    })
+}
+
 /// The secrets of a run of these steps: the values of variables that the batch spec forwards or a plugin is granted, except for those that are known
 /// to be none, and of those that the configuration names.
 pub(crate) fn secrets(
@@ -63,13 +72,7 @@ pub(crate) fn secrets(
     config: &Config,
     environment: &Environment,
 ) -> Result<Secrets, Failed> {
-    let forwarded = steps
-        .iter()
-        .flat_map(|step| &step.env.vars)
-        .filter_map(|variable| match variable {
-            EnvVar::Forwarded { name } => Some(name),
-            EnvVar::Static { .. } => None,
-        });
+    let forwarded = forwarded(steps);
     let granted = config.plugins.iter().flat_map(|entry| &entry.grants.env);
     let mut names: BTreeSet<&str> = forwarded
         .chain(granted)

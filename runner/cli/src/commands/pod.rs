@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capstan_core::duration;
-use capstan_engine::pod::COMMAND;
+use capstan_engine::pod::{COMMAND, Volume};
 use capstan_engine::workspace::Checkouts;
 use capstan_executor::client::{Client, ClientSettings, Queues, Secret, Url};
 use capstan_executor::cluster::uncompressed;
@@ -75,8 +75,9 @@ pub(super) async fn run(
         }
         Pod::Run(_) => {
             let narrator = Narrator::new(std::io::stdout());
-            let context = context(settings, &job, client, config_file, environment).await?;
-            let gates = job::gates(&job, &context.settings).map_err(Failed::usage)?;
+            let gates = job::gates(&job, &settings).map_err(Failed::usage)?;
+            let context = context(settings, gates.clone(), client, config_file, environment);
+            let context = context.await?;
             let ending = see_through(&job, &context, Arc::clone(&narrator) as _, metrics).await;
             gates.dismiss().await;
             narrator.end(ending).map_err(Failed::environment)?;
@@ -123,7 +124,7 @@ fn client(args: &PodJob, queue: String, metrics: Metrics) -> Result<Client, Fail
 
 async fn context(
     settings: Settings,
-    job: &Job,
+    gates: Volume,
     client: Client,
     config_file: Option<&Path>,
     environment: &Environment,
@@ -142,7 +143,6 @@ async fn context(
     let plugins = plugins::load_quietly(&config, environment, &host).await?;
     let registries = engines::environment_of(&config, environment);
     let resolver = engines::resolver(&config, &registries, &config.lock_path())?;
-    let gates = job::gates(job, &settings).map_err(Failed::usage)?;
     Ok(JobContext {
         client: Arc::new(client),
         workspaces: volume,

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use capstan_engine::run::{Cause, Failure, Finished, Job, Outcome, Reported};
 use capstan_executor::client::{Secret, executor_name};
-use capstan_executor::cluster::{Cluster, ClusterJobs, Home, Memory};
+use capstan_executor::cluster::{ClusterJobs, Home, Memory};
 use capstan_executor::job::Ending;
 use capstan_executor::log::{ExecutionLog, Redaction};
 use capstan_executor::metrics::Metrics;
@@ -71,7 +71,8 @@ impl Pods {
         }
         // The pod ends by itself before that.
         pods.deadline = pods.deadline.max(config.timeout + pods.start_timeout);
-        tell_place(&cluster, reporter.as_ref());
+        let namespace = cluster.namespace();
+        reporter.note(&format!("steps run in pods of the namespace {namespace}"));
         let directory = tempfile::tempdir().map_err(Failed::environment)?;
         let memory = Memory::open(directory.path(), || executor_name("run"));
         let home = Home {
@@ -175,13 +176,6 @@ impl Pods {
         };
         self.reporter.report(index, told);
     }
-}
-
-fn tell_place(cluster: &Cluster, reporter: &dyn Reporter) {
-    reporter.note(&format!(
-        "steps run in pods of the namespace {}",
-        cluster.namespace()
-    ));
 }
 
 /// What a pod has otherwise, or cannot have.

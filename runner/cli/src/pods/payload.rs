@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use capstan_core::exec_input::ExecInput;
 use capstan_core::redact::MASK;
-use capstan_core::spec::EnvVar;
 use capstan_engine::run::Job;
 use capstan_protocol::{CliStep, Content, File, Generation};
+
+use crate::plugins;
 
 /// Where the repository is in a workspace, and where files that steps mount are.
 const REPOSITORY: &str = "repository";
@@ -102,12 +103,7 @@ fn command(settings: &Settings) -> Vec<String> {
 
 /// Variables of this machine that steps ask for by name.
 fn forwarded(job: &Job) -> BTreeMap<String, String> {
-    let variables = job.task.steps.iter().flat_map(|step| &step.env.vars);
-    let names = variables.filter_map(|variable| match variable {
-        EnvVar::Forwarded { name } => Some(name),
-        EnvVar::Static { .. } => None,
-    });
-    names
+    plugins::forwarded(&job.task.steps)
         .filter_map(|name| Some((name.clone(), job.outer_environment.get(name)?.clone())))
         .collect()
 }
