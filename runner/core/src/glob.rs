@@ -91,11 +91,7 @@ impl Glob {
         let mut open: Vec<Alternatives> = Vec::new();
         while let Some(c) = chars.next() {
             match c {
-                '*' => {
-                    if states.last() != Some(&State::Run) || is_target(&open, states.len()) {
-                        states.push(State::Run);
-                    }
-                }
+                '*' => states.push(State::Run),
                 '?' => states.push(State::Any),
                 '[' => states.push(class(&mut chars)?),
                 '\\' => states.extend(chars.next().map(State::Char)),
@@ -173,12 +169,6 @@ impl Glob {
             }
         }
     }
-}
-
-/// Whether the next state is the first of an alternative, so that it cannot be left out.
-fn is_target(open: &[Alternatives], state: usize) -> bool {
-    open.last()
-        .is_some_and(|alternatives| alternatives.starts.last() == Some(&state))
 }
 
 fn close(alternatives: Alternatives, states: &mut [State]) {
@@ -300,6 +290,7 @@ mod tests {
             ("{,a}b", "b", true),
             ("{}", "", true),
             ("{*,a}*", "xyz", true),
+            ("{a,b*}*", "ax", true),
             ("a,b}", "a,b}", true),
             (r"\*", "*", true),
             (r"\*", "a", false),
