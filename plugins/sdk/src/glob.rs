@@ -34,9 +34,9 @@ enum State {
     Run,
     /// Any number of characters.
     RunAll,
-    /// Any number of directories, each with its `/`.
+    /// Any number of directories, each with its `/`; none at all only where a part of a path begins.
     Directories,
-    /// A directory has begun: ends after a `/`.
+    /// Any number of characters up to a `/`, of which there may be more to come.
     InDirectory,
     /// A character out of ranges, or none of them; never `/`.
     Class {
@@ -117,24 +117,27 @@ impl Glob {
         }
         let mut now = Set::new(self.states.len());
         let mut next = Set::new(self.states.len());
-        self.enter(0, &mut now);
+        self.enter(0, true, &mut now);
         for c in text.chars() {
             next.clear();
+            let begins = c == '/';
+            let mut enter = |at| self.enter(at, begins, &mut next);
             for &at in &now.members {
                 match &self.states[at] {
-                    State::Char(wanted) if *wanted == c => self.enter(at + 1, &mut next),
-                    State::Any if c != '/' => self.enter(at + 1, &mut next),
-                    State::Run if c != '/' => self.enter(at, &mut next),
-                    State::RunAll => self.enter(at, &mut next),
-                    State::InDirectory if c == '/' => {
-                        self.enter(at, &mut next);
-                        self.enter(at + 1, &mut next);
+                    State::Char(wanted) if *wanted == c => enter(at + 1),
+                    State::Any if c != '/' => enter(at + 1),
+                    State::Run if c != '/' => enter(at),
+                    State::RunAll => enter(at),
+                    State::InDirectory => {
+                        enter(at);
+                        if begins {
+                            enter(at + 1);
+                        }
                     }
-                    State::InDirectory => self.enter(at, &mut next),
                     State::Class { negated, ranges } if c != '/' => {
                         let member = ranges.iter().any(|(low, high)| (*low..=*high).contains(&c));
                         if member != *negated {
-                            self.enter(at + 1, &mut next);
+                            enter(at + 1);
                         }
                     }
                     _ => {}
@@ -148,8 +151,9 @@ impl Glob {
         now.seen[self.states.len() - 1]
     }
 
-    /// Puts a state into the set, and those that need no character to be reached from it.
-    fn enter(&self, at: usize, set: &mut Set) {
+    /// Puts a state into the set, and those that need no character to be reached from it. A part of a path `begins` at the
+    /// beginning of the text and after a `/`.
+    fn enter(&self, at: usize, begins: bool, set: &mut Set) {
         let mut waiting = vec![at];
         while let Some(at) = waiting.pop() {
             if std::mem::replace(&mut set.seen[at], true) {
@@ -158,7 +162,12 @@ impl Glob {
             set.members.push(at);
             match &self.states[at] {
                 State::Run | State::RunAll => waiting.push(at + 1),
-                State::Directories => waiting.extend([at + 1, at + 2]),
+                State::Directories => {
+                    waiting.push(at + 1);
+                    if begins {
+                        waiting.push(at + 2);
+                    }
+                }
                 State::Fork(targets) => waiting.extend(targets),
                 State::Jump(target) => waiting.push(*target),
                 _ => {}
@@ -196,15 +205,13 @@ struct Parser<'a> {
 impl Parser<'_> {
     /// Up to the end, or in braces up to a `,` or `}`, which stays.
     fn sequence(&mut self, depth: usize) -> std::result::Result<(), &'static str> {
-        // Whether a part of a path begins here, so that `**/` may stand for no directory at all.
-        let mut begins = true;
         while let Some(&c) = self.chars.peek() {
             if depth > 0 && matches!(c, ',' | '}') {
                 return Ok(());
             }
             self.chars.next();
             match c {
-                '*' => self.stars(begins),
+                '*' => self.stars(),
                 '?' => self.special(State::Any),
                 '[' => {
                     let class = self.class()?;
@@ -217,10 +224,6 @@ impl Parser<'_> {
                 }
                 c => self.literal(c),
             }
-            begins = matches!(
-                self.states.last(),
-                Some(State::Char('/') | State::InDirectory)
-            );
         }
         if depth > 0 {
             return Err("a `{` is not closed");
@@ -238,13 +241,13 @@ impl Parser<'_> {
         self.tail.clear();
     }
 
-    fn stars(&mut self, begins: bool) {
+    fn stars(&mut self) {
         if self.chars.next_if_eq(&'*').is_none() {
             self.special(State::Run);
             return;
         }
         while self.chars.next_if_eq(&'*').is_some() {}
-        if begins && self.chars.next_if_eq(&'/').is_some() {
+        if self.chars.next_if_eq(&'/').is_some() {
             self.special(State::Directories);
             self.special(State::InDirectory);
         } else {
