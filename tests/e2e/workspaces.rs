@@ -383,7 +383,12 @@ pub(crate) struct HttpServer {
 
 impl HttpServer {
     pub(crate) fn start(root: PathBuf) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        Self::start_at("127.0.0.1", root)
+    }
+
+    /// Starts one at an address of this machine.
+    pub(crate) fn start_at(host: &str, root: PathBuf) -> Self {
+        let listener = TcpListener::bind((host, 0)).expect("there is a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

@@ -1,16 +1,15 @@
 //! `capstan batch run --engine kubernetes`, and a hub whose executor has pods.
 
-use capstan_tests::{Output, image};
+use capstan_tests::Capstan;
 
-use super::site::Site;
-use crate::workspaces::HttpServer;
+use super::site::{Site, step_image};
 
 const SPEC: &str = "\
 name: hello
 description: says hello
 steps:
   - run: echo \"hello ${{ repository.name }}\" >> README.md; echo \"$WHO\"; cat /tmp/said >> README.md
-    container: alpine/git:latest
+    container: IMAGE_OF_TEST
     env:
       - WHO
     mount:
@@ -19,7 +18,7 @@ steps:
     outputs:
       who: {value: \"${{ step.stdout }}\"}
   - run: cat README.md; exit ${CODE:-0}
-    container: busybox:stable
+    container: IMAGE_OF_TEST
     env:
       CODE: CODE_OF_TEST
 changesetTemplate:
@@ -29,33 +28,30 @@ changesetTemplate:
   commit: {message: Say hello}
 ";
 
-fn run(site: &Site, spec: &str, arguments: &[&str]) -> Output {
-    let cluster = site.stand_in().unwrap();
+/// The spec, whose second step ends with this code.
+fn spec(code: u8) -> String {
+    let spec = SPEC.replace("CODE_OF_TEST", &format!("\"{code}\""));
+    spec.replace("IMAGE_OF_TEST", &step_image())
+}
+
+fn run<'s>(site: &'s Site, spec: &str, arguments: &[&str]) -> Capstan<'s> {
     let spec = site.world.write("spec.yaml", spec);
     site.world.write("said", "said\n");
-    site.world
-        .capstan(["batch", "run", "--engine", "kubernetes", "-f"])
-        .arg(spec)
-        .args(arguments)
-        .env("KUBECONFIG", cluster.kubeconfig())
-        .env("EXECUTOR_KUBERNETES_RUNNER_IMAGE", image())
-        .env("WHO", "somebody-secret")
-        .run()
+    let run = ["batch", "run", "--engine", "kubernetes", "-f"];
+    let command = site.world.capstan(run).arg(spec).args(arguments);
+    site.in_cluster(command).env("WHO", "somebody-secret")
 }
 
 #[test]
 fn a_run_whose_workspaces_are_pods() {
     let site = Site::new();
-    if site.stand_in().is_none() {
-        return;
-    }
     let other = site.world.repository("other", &[("README.md", "other\n")]);
-    let server = HttpServer::start(site.world.work());
+    let server = site.repositories();
     let urls = ["app", "other"].map(|name| format!("http://{}/{name}/.git", server.address));
-    let spec = SPEC.replace("CODE_OF_TEST", "\"0\"");
+    let spec = spec(0);
     let limits = ["--memory", "256MiB", "--cpus", "0.5"];
     let arguments = [&urls[0], &urls[1], "-o", "out", "-v"];
-    let output = run(&site, &spec, &[&arguments[..], &limits].concat());
+    let output = run(&site, &spec, &[&arguments[..], &limits].concat()).run();
     output.assert_code(0);
     let said = output.stderr();
     assert!(said.contains("step 2/2: cat README.md"), "{said}");
@@ -85,13 +81,10 @@ fn a_run_whose_workspaces_are_pods() {
 #[test]
 fn a_run_that_fails_in_a_pod() {
     let site = Site::new();
-    if site.stand_in().is_none() {
-        return;
-    }
-    let server = HttpServer::start(site.world.work());
+    let server = site.repositories();
     let url = format!("http://{}/app/.git", server.address);
-    let spec = SPEC.replace("CODE_OF_TEST", "\"7\"");
-    let output = run(&site, &spec, &[&url]);
+    let spec = spec(7);
+    let output = run(&site, &spec, &[&url]).run();
     output.assert_code(1);
     let said = output.stderr();
     assert!(said.contains("step 2/2: failed"), "{said}");
@@ -110,18 +103,9 @@ fn a_run_that_waits_for_its_pods_says_for_what() {
         return;
     };
     cluster.unschedulable("0/1 nodes are available: 1 Insufficient memory.");
-    let server = HttpServer::start(site.world.work());
+    let server = site.repositories();
     let url = format!("http://{}/app/.git", server.address);
-    site.world.write("said", "said\n");
-    let spec = SPEC.replace("CODE_OF_TEST", "\"0\"");
-    let spec = site.world.write("spec.yaml", spec);
-    let output = site
-        .world
-        .capstan(["batch", "run", "--engine", "kubernetes", "-f"])
-        .arg(spec)
-        .arg(&url)
-        .env("KUBECONFIG", cluster.kubeconfig())
-        .env("EXECUTOR_KUBERNETES_RUNNER_IMAGE", image())
+    let output = run(&site, &spec(0), &[&url])
         .env("EXECUTOR_KUBERNETES_START_TIMEOUT", "4s")
         .run();
     // It is the cluster that is not fit.
@@ -140,12 +124,9 @@ fn a_run_that_waits_for_its_pods_says_for_what() {
 #[test]
 fn what_pods_cannot_have_is_refused() {
     let site = Site::new();
-    if site.stand_in().is_none() {
-        return;
-    }
-    let spec = SPEC.replace("CODE_OF_TEST", "\"0\"");
+    let spec = spec(0);
     let app = site.world.work().join("app");
-    let output = run(&site, &spec, &[app.to_str().unwrap()]);
+    let output = run(&site, &spec, &[app.to_str().unwrap()]).run();
     output.assert_code(1);
     let said = output.stderr();
     assert!(said.contains("name it by its URL"), "{said}");
@@ -153,7 +134,8 @@ fn what_pods_cannot_have_is_refused() {
         &site,
         &spec,
         &["--network", "none", "--pids", "9", "http://localhost/app"],
-    );
+    )
+    .run();
     output.assert_code(2);
     let said = output.stderr();
     assert!(

@@ -1,26 +1,21 @@
 //! A cluster, a server with a repository, and executors between them.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use capstan_tests::{
     Capstan, Cluster, Entry, JobState, Repository, Running, Signal, Sourcegraph, World, image,
 };
 use serde_json::{Value, json};
 
+use super::namespace::Namespace;
 use crate::executor::{REPOSITORY, executor, listening, of_image};
-
-/// After this long a test gives up on a real cluster.
-const PATIENCE: Duration = Duration::from_secs(300);
+use crate::workspaces::HttpServer;
 
 /// Where pods run.
 enum Where {
     StandIn(Box<Cluster>),
-    /// The one that `KUBECONFIG` names: `tests/scripts/kubernetes` says so.
-    Real {
-        kubeconfig: PathBuf,
-    },
+    /// In the cluster that `KUBECONFIG` names: `tests/scripts/kubernetes` says so.
+    Real(Namespace),
 }
 
 pub(crate) struct Site {
@@ -35,20 +30,23 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// An image that has git, or another that goes by its name.
+pub(crate) fn step_image() -> String {
+    variable("CAPSTAN_TEST_STEP_IMAGE").unwrap_or_else(|| "alpine/git:latest".to_owned())
+}
+
 impl Site {
     pub(crate) fn new() -> Self {
-        let place = match variable("CAPSTAN_TEST_KUBECONFIG") {
-            Some(kubeconfig) => Where::Real {
-                kubeconfig: kubeconfig.into(),
-            },
-            None => Where::StandIn(Box::new(Cluster::start())),
-        };
         let server = match variable("CAPSTAN_TEST_ADDRESS") {
             // As pods reach this machine.
             Some(address) => Sourcegraph::start_at(&address),
             None => Sourcegraph::start(),
         };
         let world = World::new();
+        let place = match variable("CAPSTAN_TEST_KUBECONFIG") {
+            Some(kubeconfig) => Where::Real(Namespace::new(kubeconfig.into(), &world)),
+            None => Where::StandIn(Box::new(Cluster::start())),
+        };
         let app = world.repository("app", &[("README.md", "hi\n")]);
         server.repository(REPOSITORY, app.path());
         let commit = app.head();
@@ -69,23 +67,29 @@ impl Site {
     pub(crate) fn stand_in(&self) -> Option<&Cluster> {
         match &self.place {
             Where::StandIn(cluster) => Some(cluster),
-            Where::Real { .. } => {
+            Where::Real(_) => {
                 eprintln!("skipped: a real cluster cannot be made to do that");
                 None
             }
         }
     }
 
+    /// A command with what it needs to find the cluster.
+    pub(crate) fn in_cluster<'w>(&self, command: Capstan<'w>) -> Capstan<'w> {
+        let (kubeconfig, namespace) = match &self.place {
+            Where::StandIn(cluster) => (cluster.kubeconfig(), cluster.namespace()),
+            Where::Real(namespace) => (namespace.kubeconfig(), namespace.name()),
+        };
+        command
+            .env("KUBECONFIG", kubeconfig)
+            .env("EXECUTOR_KUBERNETES_NAMESPACE", namespace)
+            .env("EXECUTOR_KUBERNETES_RUNNER_IMAGE", image())
+    }
+
     /// `capstan executor` with the least configuration.
     pub(crate) fn executor(&self, command: &str) -> Capstan<'_> {
-        let kubeconfig = match &self.place {
-            Where::StandIn(cluster) => cluster.kubeconfig(),
-            Where::Real { kubeconfig } => kubeconfig,
-        };
-        executor(&self.world, &self.server, command)
+        self.in_cluster(executor(&self.world, &self.server, command))
             .env("EXECUTOR_BACKEND", "kubernetes")
-            .env("EXECUTOR_KUBERNETES_CONFIG_PATH", kubeconfig)
-            .env("EXECUTOR_KUBERNETES_RUNNER_IMAGE", image())
             .env("EXECUTOR_KUBERNETES_RESOURCE_LIMIT_MEMORY", "256Mi")
     }
 
@@ -93,11 +97,9 @@ impl Site {
         listening(self.executor("run"))
     }
 
-    /// Puts a job into the queue, with steps of an image that has git, or of this name for another.
+    /// Puts a job into the queue, with steps of an image that has git.
     pub(crate) fn enqueue(&self, job: &Value) -> i64 {
-        let image = variable("CAPSTAN_TEST_STEP_IMAGE");
-        let image = image.as_deref().unwrap_or("alpine/git:latest");
-        self.server.enqueue(of_image(job, image))
+        self.server.enqueue(of_image(job, &step_image()))
     }
 
     #[track_caller]
@@ -131,60 +133,88 @@ impl Site {
             });
     }
 
+    /// Serves git repositories of the working directory, as pods reach them.
+    pub(crate) fn repositories(&self) -> HttpServer {
+        let host = variable("CAPSTAN_TEST_ADDRESS");
+        HttpServer::start_at(host.as_deref().unwrap_or("127.0.0.1"), self.world.work())
+    }
+
     /// A volume, as pods name it, that has the files of this directory.
     pub(crate) fn volume_of(&self, name: &str, directory: &Path) -> Value {
-        let Where::Real { kubeconfig } = &self.place else {
+        let Where::Real(namespace) = &self.place else {
             return json!({"name": name, "hostPath": {"path": directory}});
         };
-        let kubectl = |arguments: &[&str]| {
-            let mut kubectl = Command::new("kubectl");
-            kubectl.arg("--kubeconfig").arg(kubeconfig).args(arguments);
-            kubectl
-        };
-        // One of an earlier run may be there.
-        let _ = kubectl(&["delete", "configmap", name]).output();
         let from = format!("--from-file={}", directory.display());
-        let made = kubectl(&["create", "configmap", name, &from]).status();
-        assert!(made.unwrap().success());
+        namespace.kubectl(&["create", "configmap", name, &from]);
         json!({"name": name, "configMap": {"name": name}})
     }
 
-    /// Names of the Jobs that there are of executors.
-    pub(crate) fn jobs(&self) -> Vec<String> {
-        let names = |list: &[Value]| {
-            let names = list.iter().map(|job| job["metadata"]["name"].as_str());
-            names.flatten().map(str::to_owned).collect()
+    /// Whether the cluster makes volumes for whoever asks for any.
+    #[expect(
+        clippy::print_stderr,
+        reason = "whoever runs the tests on a cluster is told what was not tested"
+    )]
+    pub(crate) fn makes_volumes(&self) -> bool {
+        let Where::Real(namespace) = &self.place else {
+            return true;
         };
+        let is_default = "storageclass.kubernetes.io/is-default-class";
+        let classes = namespace.all("storageclasses");
+        let makes = classes
+            .iter()
+            .any(|class| class["metadata"]["annotations"][is_default] == "true");
+        if !makes {
+            eprintln!("skipped: the cluster has no default StorageClass");
+        }
+        makes
+    }
+
+    pub(crate) fn jobs(&self) -> Vec<Value> {
         match &self.place {
-            Where::StandIn(cluster) => names(&cluster.jobs()),
-            Where::Real { kubeconfig } => {
-                let mut kubectl = Command::new("kubectl");
-                kubectl.arg("--kubeconfig").arg(kubeconfig);
-                kubectl.args(["get", "jobs", "-o", "json"]);
-                kubectl.args(["-l", "app.kubernetes.io/managed-by=capstan"]);
-                let output = kubectl.output().unwrap();
-                let list: Value = serde_json::from_slice(&output.stdout).unwrap();
-                names(list["items"].as_array().unwrap())
+            Where::StandIn(cluster) => cluster.jobs(),
+            Where::Real(namespace) => namespace.all("jobs"),
+        }
+    }
+
+    pub(crate) fn pods(&self) -> Vec<Value> {
+        match &self.place {
+            Where::StandIn(cluster) => cluster.pods(),
+            Where::Real(namespace) => namespace.all("pods"),
+        }
+    }
+
+    pub(crate) fn secrets(&self) -> Vec<Value> {
+        match &self.place {
+            Where::StandIn(cluster) => cluster.secrets(),
+            Where::Real(namespace) => namespace.all("secrets"),
+        }
+    }
+
+    /// Deletes a pod as somebody would who has nothing to do with the executor.
+    pub(crate) fn delete_pod(&self, name: &str) {
+        match &self.place {
+            Where::StandIn(cluster) => cluster.remove_pod(name),
+            Where::Real(namespace) => {
+                namespace.kubectl(&["delete", "pod", name, "--wait=false"]);
             }
+        }
+    }
+
+    /// Waits until a condition holds of the cluster.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        match &self.place {
+            Where::StandIn(cluster) => cluster.wait_until(what, |_| condition(self)),
+            Where::Real(namespace) => namespace.wait_until(what, |_| condition(self)),
         }
     }
 
     /// Waits until nothing is left of any job.
     #[track_caller]
     pub(crate) fn assert_nothing_left(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        let is_empty = || match &self.place {
-            Where::StandIn(cluster) => {
-                cluster.jobs().is_empty()
-                    && cluster.pods().is_empty()
-                    && cluster.secrets().is_empty()
-            }
-            Where::Real { .. } => self.jobs().is_empty(),
-        };
-        while !is_empty() {
-            assert!(Instant::now() < deadline, "left: {:?}", self.jobs());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        self.wait_until("nothing is left", |site| {
+            site.jobs().is_empty() && site.pods().is_empty() && site.secrets().is_empty()
+        });
         self.server.assert_pleased();
         if let Where::StandIn(cluster) = &self.place {
             cluster.assert_pleased();

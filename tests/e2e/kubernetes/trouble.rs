@@ -136,9 +136,6 @@ fn a_pod_that_is_evicted() {
 #[test]
 fn a_job_that_fills_its_volume() {
     let site = Site::new();
-    let Some(_) = site.stand_in() else {
-        return;
-    };
     let fill = "dd if=/dev/zero of=big bs=1M count=64; sleep 600";
     let id = site.enqueue(&native(&site.commit, &[fill]));
     let command = site
@@ -158,17 +155,14 @@ fn a_job_that_fills_its_volume() {
 #[test]
 fn a_pod_that_vanishes() {
     let site = Site::new();
-    let Some(cluster) = site.stand_in() else {
-        return;
-    };
     let id = site.enqueue(&native(&site.commit, &["echo begun; sleep 600"]));
     let running = site.started();
     site.wait_for_output(id, "stdout: begun");
-    let pod = cluster.pods()[0]["metadata"]["name"]
+    let pod = site.pods()[0]["metadata"]["name"]
         .as_str()
         .unwrap()
         .to_owned();
-    cluster.remove_pod(&pod);
+    site.delete_pod(&pod);
     let message = site.errored(id);
     assert_is_of_the_cluster(&message);
     assert!(

@@ -322,6 +322,7 @@ impl Container {
                 "unauthorized",
                 "authorization failed",
                 "does not exist",
+                "no such host",
             ]
             .iter()
             .any(|word| message.contains(word)),
@@ -514,6 +515,13 @@ mod tests {
             container("step-1", waiting("ImagePullBackOff", "Back-off pulling image \"acme/tool:1\": ErrImagePull: docker.io/acme/tool:1: not found"))]}),
         "pod p: container step-1, image acme/tool:1: ImagePullBackOff: Back-off",
         "check the image's name",
+        true
+    )]
+    #[case::no_such_registry(
+        json!({"phase": "Pending", "containerStatuses": [
+            container("step-1", waiting("ImagePullBackOff", "Back-off pulling image: ErrImagePull: dial tcp: lookup nowhere.invalid: no such host"))]}),
+        "no such host",
+        "reach its registry",
         true
     )]
     #[case::registry_is_down(

@@ -77,6 +77,15 @@ pub(super) async fn write_all(
     Ok(written)
 }
 
+/// Files that were there before.
+pub(super) fn prepared(paths: &[Below]) -> Vec<Written> {
+    let prepared = |path: &Below| Written {
+        path: path.to_string(),
+        took: Duration::ZERO,
+    };
+    paths.iter().map(prepared).collect()
+}
+
 /// Writes one file below `root`.
 pub(super) fn write(root: &Path, path: &Below, content: &[u8]) -> io::Result<()> {
     let mut file = create(root, path)?;

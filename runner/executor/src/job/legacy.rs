@@ -75,7 +75,7 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>) -> Ending {
     else {
         return Ending::Errored("the job has no step".to_owned());
     };
-    let written = match running.write_files().await {
+    let written = match running.write_batch_files().await {
         Ok(written) => written,
         Err(ending) => return ending,
     };

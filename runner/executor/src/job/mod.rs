@@ -276,6 +276,15 @@ impl<S: Engines> Running<'_, S> {
         }
     }
 
+    /// Writes the files of a batch job's payload, unless the pod was prepared with them: its containers may have them mounted, so they must not be made
+    /// anew. The error has been told.
+    async fn write_batch_files(&self) -> Result<Vec<files::Written>, Ending> {
+        match self.context.settings.volume {
+            Some(_) => Ok(files::prepared(&self.checked.files)),
+            None => self.write_files().await,
+        }
+    }
+
     /// Writes the files of the payload; the error has been told.
     async fn write_files(&self) -> Result<Vec<files::Written>, Ending> {
         let root = self.place.data();

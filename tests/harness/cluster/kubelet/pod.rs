@@ -28,6 +28,8 @@ pub(super) struct Worker {
     uid: String,
     directory: PathBuf,
     volumes: Option<Volumes>,
+    /// Whether its init containers have succeeded.
+    is_initialized: bool,
     /// Volumes are not to be tried again before.
     mount_at: Instant,
     pub(super) containers: Vec<Container>,
@@ -56,6 +58,7 @@ impl Worker {
             name: store::name(pod).to_owned(),
             uid,
             volumes: None,
+            is_initialized: false,
             mount_at: Instant::now(),
             containers,
             measured: Instant::now(),
@@ -83,8 +86,14 @@ impl Worker {
             self.advance(&pod).await;
             self.publish();
             if store::is_going(&pod) && self.kill_at.is_some() && self.running().is_empty() {
-                let shared = self.shared.clone();
-                shared.change(|state| state.store.remove(Kind::Pod, &self.name));
+                let replaced = self.volumes.iter().flat_map(Volumes::replaced);
+                let told =
+                    replaced.map(|path| format!("{} was mounted, and made anew", path.display()));
+                let told: Vec<String> = told.collect();
+                self.shared.change(|state| {
+                    state.violations.extend(told);
+                    state.store.remove(Kind::Pod, &self.name);
+                });
                 break;
             }
             tokio::select! {
@@ -148,9 +157,13 @@ impl Worker {
             return;
         }
         for index in 0..self.containers.len() {
+            let volumes = self.volumes.as_mut().expect("they are set up by now");
             let container = &mut self.containers[index];
+            if !container.is_init && !self.is_initialized {
+                self.is_initialized = true;
+                volumes.show(pod);
+            }
             if container.is_waiting() && container.is_due() {
-                let volumes = self.volumes.as_ref().expect("they are set up by now");
                 container.start(&self.shared, pod, volumes).await;
                 self.publish();
             }

@@ -13,7 +13,11 @@ use crate::cluster::state::Shared;
 use crate::cluster::store::list;
 use crate::privilege::as_root;
 
-pub(super) struct Volumes(BTreeMap<String, Volume>);
+pub(super) struct Volumes {
+    all: BTreeMap<String, Volume>,
+    /// The files that mounts show, and what they were when they could first be shown.
+    shown: BTreeMap<PathBuf, String>,
+}
 
 struct Volume {
     path: PathBuf,
@@ -71,18 +75,44 @@ impl Volumes {
             }
             volumes.insert(name.to_owned(), volume);
         }
-        Ok(Self(volumes))
+        Ok(Self {
+            all: volumes,
+            shown: BTreeMap::new(),
+        })
     }
 
     /// Whether nobody may write into a volume.
     pub(super) fn is_read_only(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|volume| volume.is_read_only)
+        self.all.get(name).is_some_and(|volume| volume.is_read_only)
+    }
+
+    /// From now on it may be looked up what the mounts of containers show. A node does so before it starts each, so a file must stay the one that it is.
+    pub(super) fn show(&mut self, pod: &Value) {
+        let containers = list(&pod["spec"]["containers"]);
+        let mounts = containers.flat_map(|container| list(&container["volumeMounts"]));
+        let paths: Vec<PathBuf> = mounts
+            .filter_map(|mount| {
+                let sub = mount["subPath"].as_str()?;
+                let volume = self.all.get(mount["name"].as_str()?)?;
+                Some(volume.path.join(sub))
+            })
+            .collect();
+        self.shown = files(paths.iter());
+    }
+
+    /// The files that mounts show, and that have become others.
+    pub(super) fn replaced(&self) -> Vec<&PathBuf> {
+        let now = files(self.shown.keys());
+        let all = self.shown.iter();
+        all.filter(|(path, was)| now.get(*path) != Some(was))
+            .map(|(path, _)| path)
+            .collect()
     }
 
     /// What a mount shows, which is a directory if nothing is there yet.
     pub(super) fn source(&self, mount: &Value, container: &str) -> Result<PathBuf, String> {
         let text = |field: &str| mount[field].as_str().unwrap_or_default();
-        let volume = self.0.get(text("name")).expect("it was looked at before");
+        let volume = self.all.get(text("name")).expect("it was looked at before");
         let sub = text("subPath");
         if sub.is_empty() {
             return Ok(volume.path.clone());
@@ -109,7 +139,7 @@ impl Volumes {
 
     /// What is to be said of a volume in which there is too much.
     pub(super) async fn overflow(&self) -> Option<String> {
-        for (name, volume) in &self.0 {
+        for (name, volume) in &self.all {
             let Some((limit, said)) = &volume.limit else {
                 continue;
             };
@@ -155,6 +185,23 @@ fn check_host(spec: &Value, path: &Path) -> Result<(), String> {
             kind.to_lowercase()
         )),
     }
+}
+
+/// Those of the paths that are files, and which: their inodes, and when these were made, as numbers come back. Also of what only root may look at.
+fn files<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> BTreeMap<PathBuf, String> {
+    let mut stat = as_root("stat");
+    // It would complain if there were none.
+    stat.args(["--format", "%F|%i %w|%n", "/dev/null"])
+        .args(paths);
+    let output = stat.output().expect("stat runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let files = text.lines().filter_map(|line| {
+        let (kind, rest) = line.split_once('|')?;
+        let (which, path) = rest.split_once('|')?;
+        kind.contains("regular")
+            .then(|| (path.into(), which.to_owned()))
+    });
+    files.collect()
 }
 
 /// Also of what only root may look at.

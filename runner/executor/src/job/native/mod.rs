@@ -37,7 +37,7 @@ pub(super) async fn run<S: Engines>(running: &Running<'_, S>, plan: Plan) -> End
         log,
         ..
     } = *running;
-    let written = match running.write_files().await {
+    let written = match running.write_batch_files().await {
         Ok(written) => written,
         Err(ending) => return ending,
     };

@@ -1,0 +1,116 @@
+//! A namespace of a real cluster, as long as one test has it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use capstan_tests::World;
+use serde_json::{Value, json};
+
+/// After this long a test gives up on a cluster.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What the executor may do, for users to apply.
+const RIGHTS: [&str; 2] = ["service-account.yaml", "role.yaml"];
+
+pub(crate) struct Namespace {
+    name: String,
+    /// Whoever runs the tests.
+    owner: PathBuf,
+    /// An executor, as it is deployed.
+    executor: PathBuf,
+}
+
+impl Namespace {
+    /// A new one, with the executor's service account and role.
+    pub(super) fn new(owner: PathBuf, world: &World) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let namespace = Self {
+            name: format!("capstan-test-{}-{number}", std::process::id()),
+            owner,
+            executor: world.root().join("kubeconfig"),
+        };
+        namespace.kubectl(&["create", "namespace", &namespace.name]);
+        for file in RIGHTS {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy/kubernetes");
+            let manifest = std::fs::read_to_string(path.join(file)).unwrap();
+            let of_this = format!("namespace: {}", namespace.name);
+            let manifest = manifest.replace("namespace: capstan", &of_this);
+            let manifest = world.write(file, manifest);
+            namespace.kubectl(&["apply", "-f", manifest.to_str().unwrap()]);
+        }
+        let token = namespace.kubectl(&["create", "token", "capstan-executor", "--duration=2h"]);
+        let config = namespace.kubectl(&["config", "view", "--minify", "--raw", "-o", "json"]);
+        let mut config: Value = serde_json::from_str(&config).unwrap();
+        config["users"][0]["user"] = json!({"token": token.trim()});
+        std::fs::write(&namespace.executor, config.to_string()).unwrap();
+        // Pods are refused before it is there.
+        namespace.wait_until("there is a service account for pods", |namespace| {
+            let accounts = namespace.all("serviceaccounts");
+            accounts
+                .iter()
+                .any(|found| found["metadata"]["name"] == "default")
+        });
+        namespace
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file with which an executor finds the cluster.
+    pub(super) fn kubeconfig(&self) -> &Path {
+        &self.executor
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut kubectl = Command::new("kubectl");
+        kubectl.arg("--kubeconfig").arg(&self.owner);
+        kubectl.args(["--namespace", &self.name]).args(arguments);
+        kubectl
+    }
+
+    /// What kubectl says.
+    #[track_caller]
+    pub(super) fn kubectl(&self, arguments: &[&str]) -> String {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.command(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&stderr);
+        assert!(status.success(), "kubectl {arguments:?}: {said}");
+        String::from_utf8(stdout).unwrap()
+    }
+
+    /// All that there is of a resource.
+    #[track_caller]
+    pub(super) fn all(&self, resource: &str) -> Vec<Value> {
+        let list = self.kubectl(&["get", resource, "-o", "json"]);
+        let mut list: Value = serde_json::from_str(&list).unwrap();
+        serde_json::from_value(list["items"].take()).unwrap()
+    }
+
+    /// Waits until a condition holds.
+    #[track_caller]
+    pub(super) fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain until {what}; {}",
+                self.kubectl(&["get", "all,events"])
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let mut delete = self.command(&["delete", "namespace", &self.name, "--wait=false"]);
+        let _ = delete.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
