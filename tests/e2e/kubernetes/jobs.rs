@@ -172,6 +172,7 @@ fn steps_of_several_users_share_their_files() {
 #[test]
 fn all_containers_run_as_the_user_that_is_named() {
     let site = Site::new();
+    site.restrict();
     let id = site.enqueue(&native(
         &site.commit,
         &["id -u; echo more >> README.md", "cat README.md"],

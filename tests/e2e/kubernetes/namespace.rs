@@ -1,7 +1,7 @@
 //! A namespace of a real cluster, as long as one test has it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 /// After this long a test gives up on a cluster.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What the executor may do, for users to apply.
-const RIGHTS: [&str; 2] = ["service-account.yaml", "role.yaml"];
+/// What of the examples each namespace has: the least level of pod security, and what the executor may do.
+const EXAMPLES: [&str; 3] = ["namespace.yaml", "service-account.yaml", "role.yaml"];
 
 pub(crate) struct Namespace {
     name: String,
@@ -32,12 +32,13 @@ impl Namespace {
             owner,
             executor: world.root().join("kubeconfig"),
         };
-        namespace.kubectl(&["create", "namespace", &namespace.name]);
-        for file in RIGHTS {
+        for file in EXAMPLES {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy/kubernetes");
             let manifest = std::fs::read_to_string(path.join(file)).unwrap();
-            let of_this = format!("namespace: {}", namespace.name);
-            let manifest = manifest.replace("namespace: capstan", &of_this);
+            let name = &namespace.name;
+            let manifest = manifest
+                .replace("namespace: capstan\n", &format!("namespace: {name}\n"))
+                .replace("name: capstan\n", &format!("name: {name}\n"));
             let manifest = world.write(file, manifest);
             namespace.kubectl(&["apply", "-f", manifest.to_str().unwrap()]);
         }
@@ -75,14 +76,20 @@ impl Namespace {
     /// What kubectl says.
     #[track_caller]
     pub(super) fn kubectl(&self, arguments: &[&str]) -> String {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command(arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&stderr);
-        assert!(status.success(), "kubectl {arguments:?}: {said}");
-        String::from_utf8(stdout).unwrap()
+        match self.ask(arguments) {
+            Ok(said) => said,
+            Err(said) => panic!("kubectl {arguments:?}: {said}"),
+        }
+    }
+
+    /// What kubectl says, or complains of.
+    pub(super) fn ask(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(text(&output.stderr)),
+        }
     }
 
     /// All that there is of a resource.

@@ -1,5 +1,6 @@
 //! A cluster, a server with a repository, and executors between them.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use capstan_tests::{
@@ -26,13 +27,20 @@ pub(crate) struct Site {
     pub(crate) commit: String,
 }
 
-fn variable(name: &str) -> Option<String> {
+pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// An image that has git, or another that goes by its name.
 pub(crate) fn step_image() -> String {
     variable("CAPSTAN_TEST_STEP_IMAGE").unwrap_or_else(|| "alpine/git:latest".to_owned())
+}
+
+/// Says why a test is passed over: to whoever runs the tests, not into what a test has said, which nobody sees of one that passes.
+fn pass_over(why: &str) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("a test");
+    let _ = writeln!(std::io::stderr(), "{name} is passed over: {why}");
 }
 
 impl Site {
@@ -60,17 +68,24 @@ impl Site {
     }
 
     /// The stand-in, for tests of what cannot be had of a real cluster; `None`: it is real, and the test is passed over.
-    #[expect(
-        clippy::print_stderr,
-        reason = "whoever runs the tests on a cluster is told what was not tested"
-    )]
     pub(crate) fn stand_in(&self) -> Option<&Cluster> {
         match &self.place {
             Where::StandIn(cluster) => Some(cluster),
             Where::Real(_) => {
-                eprintln!("skipped: a real cluster cannot be made to do that");
+                pass_over("a real cluster cannot be made to do that");
                 None
             }
+        }
+    }
+
+    /// The namespace of a real cluster, for tests of what the stand-in does not have; `None`: they are passed over.
+    pub(super) fn namespace(&self) -> Option<&Namespace> {
+        match &self.place {
+            Where::StandIn(_) => {
+                pass_over("it takes a real cluster: see make test-kubernetes");
+                None
+            }
+            Where::Real(namespace) => Some(namespace),
         }
     }
 
@@ -149,11 +164,15 @@ impl Site {
         json!({"name": name, "configMap": {"name": name}})
     }
 
-    /// Whether the cluster makes volumes for whoever asks for any.
-    #[expect(
-        clippy::print_stderr,
-        reason = "whoever runs the tests on a cluster is told what was not tested"
-    )]
+    /// Lets no pod into the namespace but those that fit the level `restricted`. The stand-in knows no levels.
+    pub(crate) fn restrict(&self) {
+        if let Where::Real(namespace) = &self.place {
+            let level = "pod-security.kubernetes.io/enforce=restricted";
+            namespace.kubectl(&["label", "--overwrite", "namespace", namespace.name(), level]);
+        }
+    }
+
+    /// Whether the cluster makes volumes for whoever asks for any; if not, the test is passed over.
     pub(crate) fn makes_volumes(&self) -> bool {
         let Where::Real(namespace) = &self.place else {
             return true;
@@ -164,7 +183,7 @@ impl Site {
             .iter()
             .any(|class| class["metadata"]["annotations"][is_default] == "true");
         if !makes {
-            eprintln!("skipped: the cluster has no default StorageClass");
+            pass_over("the cluster has no default StorageClass");
         }
         makes
     }
