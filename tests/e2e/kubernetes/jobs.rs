@@ -150,7 +150,7 @@ fn output_is_there_while_a_step_runs() {
 #[test]
 fn steps_of_several_users_share_their_files() {
     let site = Site::new();
-    let Some(_) = site.stand_in() else {
+    let Some(image) = site.image_with_user() else {
         return;
     };
     let mut job = native(
@@ -160,7 +160,7 @@ fn steps_of_several_users_share_their_files() {
             "echo two >> one; echo x > d/y; id -u",
         ],
     );
-    job = crate::executor::of_image(&job, "capstan-test/nonroot:latest");
+    job = crate::executor::of_image(&job, &image);
     let id = site.server.enqueue(job);
     let running = site.started();
     site.completed(id);

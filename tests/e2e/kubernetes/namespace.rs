@@ -14,6 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// What of the examples each namespace has: the least level of pod security, and what the executor may do.
 const EXAMPLES: [&str; 3] = ["namespace.yaml", "service-account.yaml", "role.yaml"];
 
+/// The executor's service account, and its role.
+const EXECUTOR: &str = "capstan-executor";
+
 pub(crate) struct Namespace {
     name: String,
     /// Whoever runs the tests.
@@ -42,7 +45,7 @@ impl Namespace {
             let manifest = world.write(file, manifest);
             namespace.kubectl(&["apply", "-f", manifest.to_str().unwrap()]);
         }
-        let token = namespace.kubectl(&["create", "token", "capstan-executor", "--duration=2h"]);
+        let token = namespace.kubectl(&["create", "token", EXECUTOR, "--duration=2h"]);
         let config = namespace.kubectl(&["config", "view", "--minify", "--raw", "-o", "json"]);
         let mut config: Value = serde_json::from_str(&config).unwrap();
         config["users"][0]["user"] = json!({"token": token.trim()});
@@ -90,6 +93,36 @@ impl Namespace {
             true => Ok(text(&output.stdout)),
             false => Err(text(&output.stderr)),
         }
+    }
+
+    /// Gives the executor a right of its role, or takes it.
+    #[track_caller]
+    pub(super) fn change_right(&self, verb: &str, resource: &str, is_given: bool) {
+        let rules = self.kubectl(&["get", "role", EXECUTOR, "-o", "jsonpath={.rules}"]);
+        let mut rules: Vec<Value> = serde_json::from_str(&rules).unwrap();
+        let of_resource = |rule: &&mut Value| rule["resources"] == json!([resource]);
+        let rule = rules.iter_mut().find(of_resource).unwrap();
+        // A rule has to have a verb, so one that nobody knows takes its place.
+        let nothing = format!("no-{verb}");
+        let (was, is) = match is_given {
+            true => (nothing.as_str(), verb),
+            false => (verb, nothing.as_str()),
+        };
+        for one in rule["verbs"].as_array_mut().unwrap() {
+            if one == was {
+                *one = json!(is);
+            }
+        }
+        let patch = json!({"rules": rules}).to_string();
+        self.kubectl(&["patch", "role", EXECUTOR, "--type=merge", "-p", &patch]);
+        // Whoever decides hears of it a little later.
+        let who = format!("--as=system:serviceaccount:{}:{EXECUTOR}", self.name);
+        let (of, part) = resource.split_once('/').unwrap_or((resource, ""));
+        let part = format!("--subresource={part}");
+        let asked = ["auth", "can-i", verb, of, &part, &who];
+        self.wait_until("the right has changed", |namespace| {
+            namespace.ask(&asked).is_ok() == is_given
+        });
     }
 
     /// All that there is of a resource.

@@ -219,6 +219,30 @@ impl Site {
         }
     }
 
+    /// An image whose user is not root; `None`: none is named, and the test is passed over.
+    pub(crate) fn image_with_user(&self) -> Option<String> {
+        let named = variable("CAPSTAN_TEST_USER_IMAGE");
+        match &self.place {
+            Where::StandIn(_) => Some("capstan-test/nonroot:latest".to_owned()),
+            Where::Real(_) => {
+                if named.is_none() {
+                    pass_over("CAPSTAN_TEST_USER_IMAGE names no image");
+                }
+                named
+            }
+        }
+    }
+
+    /// Gives the executor a right, or takes it.
+    #[track_caller]
+    pub(crate) fn change_right(&self, verb: &str, resource: &str, is_given: bool) {
+        match (&self.place, is_given) {
+            (Where::StandIn(cluster), true) => cluster.permit(verb, resource),
+            (Where::StandIn(cluster), false) => cluster.forbid(verb, resource),
+            (Where::Real(namespace), _) => namespace.change_right(verb, resource, is_given),
+        }
+    }
+
     /// Waits until a condition holds of the cluster.
     #[track_caller]
     pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
