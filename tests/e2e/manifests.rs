@@ -2,7 +2,7 @@
 
 mod chart;
 mod documents;
-mod helm;
+pub(crate) mod helm;
 mod kustomization;
 mod reach;
 mod rules;

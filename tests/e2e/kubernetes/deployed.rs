@@ -4,10 +4,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use capstan_tests::{SECRET, image};
+use serde_json::json;
 
-use super::namespace::Namespace;
+use super::namespace::{EXECUTOR, Namespace};
 use super::site::{Site, variable};
 use crate::executor::native;
+use crate::manifests::helm;
 
 /// What a user of the examples writes: where things are, and who is let through.
 const OVERLAY: &str = "\
@@ -37,50 +39,96 @@ patches:
 ";
 
 #[test]
-fn the_examples_run_jobs_and_restarts() {
+fn the_files_for_kustomize_run_jobs() {
     let site = Site::new();
     let (Some(namespace), true) = (site.namespace(), site.makes_volumes()) else {
         return;
     };
-    let overlay = site.world.work().join("deploy");
-    let (name, tag) = image().rsplit_once(':').unwrap_or((image(), "latest"));
-    let address = variable("CAPSTAN_TEST_ADDRESS").unwrap_or_default();
+    let (name, tag) = image_and_tag();
     let values = [
         ("NAMESPACE", namespace.name()),
         ("IMAGE_NAME", name),
         ("IMAGE_TAG", tag),
         ("SERVER_URL", site.server.url()),
         ("THE_SECRET", SECRET),
-        ("ADDRESS", &address),
+        ("ADDRESS", &address()),
     ];
-    let text = values
-        .iter()
-        .fold(OVERLAY.to_owned(), |text, (name, value)| {
-            text.replace(name, value)
-        });
+    let mut text = OVERLAY.to_owned();
+    for (name, value) in values {
+        text = text.replace(name, value);
+    }
     site.world.write("deploy/kustomization.yaml", text);
+    let overlay = site.world.work().join("deploy");
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy/kubernetes");
     symlink(examples.canonicalize().unwrap(), overlay.join("kubernetes")).unwrap();
     namespace.kubectl(&["apply", "-k", overlay.to_str().unwrap()]);
-    let rollout = ["rollout", "status", "statefulset/capstan-executor"];
-    namespace.kubectl(&[&rollout[..], &["--timeout=180s"]].concat());
+    assert_runs_jobs(&site, namespace);
+}
 
-    let pod = "capstan-executor-0";
-    let validate = ["exec", pod, "--", "capstan", "executor", "validate"];
+#[test]
+fn the_chart_runs_jobs() {
+    let site = Site::new();
+    let (Some(namespace), true) = (site.namespace(), site.makes_volumes()) else {
+        return;
+    };
+    let (name, tag) = image_and_tag();
+    let address = format!("{}/32", address());
+    let egress = json!([{"to": [{"ipBlock": {"cidr": address}}]}]);
+    let values = json!({
+        "env": {
+            "EXECUTOR_FRONTEND_URL": site.server.url(),
+            "EXECUTOR_QUEUE_POLL_INTERVAL": "100ms",
+            "EXECUTOR_KUBERNETES_RESOURCE_REQUEST_MEMORY": "64Mi",
+            "EXECUTOR_KUBERNETES_RESOURCE_LIMIT_MEMORY": "256Mi",
+        },
+        "image": {"repository": name, "tag": tag},
+        "networkPolicy": {
+            "defaultDeny": true,
+            "executor": {"egress": egress},
+            "jobs": {"egress": egress},
+        },
+    });
+    let secret = format!("--from-literal=EXECUTOR_FRONTEND_PASSWORD={SECRET}");
+    namespace.kubectl(&["create", "secret", "generic", EXECUTOR, &secret]);
+    for (name, text) in helm::render(EXECUTOR, namespace.name(), &values) {
+        let is_empty = text.trim().is_empty();
+        if name.ends_with(".yaml") && !is_empty {
+            let file = site.world.write(Path::new("chart").join(name), text);
+            namespace.kubectl(&["apply", "-f", file.to_str().unwrap()]);
+        }
+    }
+    assert_runs_jobs(&site, namespace);
+}
+
+fn image_and_tag() -> (&'static str, &'static str) {
+    image().rsplit_once(':').unwrap_or((image(), "latest"))
+}
+
+/// Where the server is.
+fn address() -> String {
+    variable("CAPSTAN_TEST_ADDRESS").unwrap_or_default()
+}
+
+/// The executor becomes ready, is content with the cluster, and sees a job through although it has to leave its node meanwhile.
+#[track_caller]
+fn assert_runs_jobs(site: &Site, namespace: &Namespace) {
+    let set = format!("statefulset/{EXECUTOR}");
+    namespace.kubectl(&["rollout", "status", &set, "--timeout=180s"]);
+    let pod = format!("{EXECUTOR}-0");
+    let validate = ["exec", &pod, "--", "capstan", "executor", "validate"];
     assert_eq!(namespace.kubectl(&validate), "All checks passed!\n");
-
     let lines = "for i in 1 2 3 4 5 6 7 8; do echo at $i; sleep 2; done";
     let id = site.enqueue(&native(&site.commit, &[lines]));
     site.wait_for_output(id, "stdout: at 2");
     let pods = site.pods();
-    let names = pods
-        .iter()
-        .filter_map(|pod| pod["metadata"]["name"].as_str());
-    let of_job: Vec<&str> = names.filter(|name| *name != pod).collect();
-    assert_eq!(of_job.len(), 1, "{of_job:?}");
-    let refused = evict(&site, namespace, of_job[0]).unwrap_err();
+    let names = pods.iter().map(|pod| pod["metadata"]["name"].as_str());
+    let of_job: Vec<&str> = names.flatten().filter(|name| *name != pod).collect();
+    let [of_job] = of_job[..] else {
+        panic!("{of_job:?}");
+    };
+    let refused = evict(site, namespace, of_job).unwrap_err();
     assert!(refused.contains("disruption budget"), "{refused}");
-    evict(&site, namespace, pod).unwrap();
+    evict(site, namespace, &pod).unwrap();
     site.completed(id);
     let said = site.entry(id, "step.kubernetes.step.0.run").out;
     let told: Vec<&str> = said.lines().filter(|line| line.contains("at ")).collect();
@@ -92,7 +140,7 @@ fn the_examples_run_jobs_and_restarts() {
 /// Asks for a pod to leave its node, as draining it does.
 fn evict(site: &Site, namespace: &Namespace, pod: &str) -> Result<String, String> {
     let of = namespace.name();
-    let eviction = serde_json::json!({
+    let eviction = json!({
         "apiVersion": "policy/v1",
         "kind": "Eviction",
         "metadata": {"name": pod, "namespace": of},

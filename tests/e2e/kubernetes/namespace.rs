@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const EXAMPLES: [&str; 3] = ["namespace.yaml", "service-account.yaml", "role.yaml"];
 
 /// The executor's service account, and its role.
-const EXECUTOR: &str = "capstan-executor";
+pub(super) const EXECUTOR: &str = "capstan-executor";
 
 pub(crate) struct Namespace {
     name: String,

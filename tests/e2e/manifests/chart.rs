@@ -9,7 +9,7 @@ use super::{helm, is_yaml, job, schema};
 
 /// The chart under the name `capstan-executor`, with a server and what is given.
 pub(crate) fn chart(given: &Value) -> Documents {
-    let rendered = helm::render("capstan-executor", &with_server(given));
+    let rendered = helm::render("capstan-executor", "batch", &with_server(given));
     let texts = rendered
         .iter()
         .filter(|(name, _)| is_yaml(name))
@@ -228,7 +228,7 @@ fn names_of_the_chart() {
         ),
     ] {
         let given = with_server(&json!({ "fullnameOverride": given }));
-        let rendered = helm::render(release, &given);
+        let rendered = helm::render(release, "batch", &given);
         let texts = rendered.iter().filter(|(name, _)| is_yaml(name));
         let all = Documents::read(texts.map(|(_, text)| text.as_str()));
         check(&all);
@@ -238,7 +238,7 @@ fn names_of_the_chart() {
 
 #[test]
 fn notes_of_the_chart() {
-    let rendered = helm::render("blue", &with_server(&json!({ "replicas": 2 })));
+    let rendered = helm::render("blue", "batch", &with_server(&json!({ "replicas": 2 })));
     let notes = &rendered["NOTES.txt"];
     for line in [
         "blue-capstan-executor: 2 of Capstan's executor, for https://sourcegraph.example.com.",
@@ -249,7 +249,7 @@ fn notes_of_the_chart() {
         assert!(notes.contains(line), "{line}\n{notes}");
     }
     let open = json!({ "networkPolicy": { "enabled": false } });
-    let rendered = helm::render("blue", &with_server(&open));
+    let rendered = helm::render("blue", "batch", &with_server(&open));
     assert!(!rendered["NOTES.txt"].contains("network policy"));
 }
 

@@ -53,12 +53,12 @@ fn lay_over(values: &mut Json, given: &Json) {
     }
 }
 
-/// Each template's name and what becomes of it, under `release` in the namespace `batch`.
-pub(crate) fn render(release: &str, given: &Json) -> BTreeMap<String, String> {
+/// Each template's name and what becomes of it, under `release` in a namespace.
+pub(crate) fn render(release: &str, namespace: &str, given: &Json) -> BTreeMap<String, String> {
     let chart = metadata();
     let context = serde_json::json!({
         "Values": values(given),
-        "Release": { "Name": release, "Namespace": "batch", "Service": "Helm" },
+        "Release": { "Name": release, "Namespace": namespace, "Service": "Helm" },
         "Chart": {
             "Name": chart["name"],
             "Version": chart["version"],
