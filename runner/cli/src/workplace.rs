@@ -49,6 +49,11 @@ pub(crate) struct Workplace {
     cache_dir: PathBuf,
 }
 
+/// The results of steps, in the cache directory.
+pub(crate) fn step_cache(directory: &Path) -> StepCache {
+    StepCache::open(directory.join("steps"))
+}
+
 impl Workplace {
     /// Opens all of it for these `steps` of a batch spec in `directory`, and sweeps away what killed runs have left. An engine of
     /// containers is looked for if one of the steps does not certainly run in WebAssembly.
@@ -119,7 +124,7 @@ impl Workplace {
             workspaces,
             checkouts: self.checkouts.clone(),
             logs: self.logs.clone(),
-            cache: use_cache.then(|| StepCache::open(self.cache_dir.join("steps"))),
+            cache: use_cache.then(|| step_cache(&self.cache_dir)),
             plugins: self.plugins.clone(),
             settings: settings(config, keep_workspaces),
             report: Arc::clone(&self.reporter) as Arc<dyn Report>,

@@ -36,7 +36,10 @@ fn spec(code: u8) -> String {
 
 fn run<'s>(site: &'s Site, spec: &str, arguments: &[&str]) -> Capstan<'s> {
     let spec = site.world.write("spec.yaml", spec);
-    site.world.write("said", "said\n");
+    // When it was written is part of what results are remembered by.
+    if !site.world.work().join("said").exists() {
+        site.world.write("said", "said\n");
+    }
     let run = ["batch", "run", "--engine", "kubernetes", "-f"];
     let command = site.world.capstan(run).arg(spec).args(arguments);
     site.in_cluster(command).env("WHO", "somebody-secret")
@@ -92,6 +95,37 @@ fn a_run_that_fails_in_a_pod() {
         said.contains("exit code 7") || said.contains("exited with 7"),
         "{said}"
     );
+    site.assert_nothing_left();
+    server.stop();
+}
+
+#[test]
+fn what_is_known_does_not_run_again() {
+    let site = Site::new();
+    let server = site.repositories();
+    let url = format!("http://{}/app/.git", server.address);
+    let arguments = [url.as_str(), "-o", "out", "-v"];
+    run(&site, &spec(7), &arguments).run().assert_code(1);
+    // Only the second step has changed.
+    let output = run(&site, &spec(0), &arguments).run();
+    output.assert_code(0);
+    let said = output.stderr();
+    assert!(!said.contains("step 1/2: echo"), "{said}");
+    assert!(said.contains("step 2/2: cat"), "{said}");
+    let changesets = site.world.changesets("out");
+    let first = changesets[0]["commits"][0]["diff"].to_string();
+    assert!(first.len() > 2, "{first}");
+    let output = run(&site, &spec(0), &arguments).run();
+    output.assert_code(0);
+    let said = output.stderr();
+    assert!(said.contains("from the cache"), "{said}");
+    assert!(!said.contains("preparing the workspace"), "{said}");
+    assert_eq!(site.world.changesets("out"), changesets);
+    let again = [&arguments[..], &["--no-cache"]].concat();
+    let output = run(&site, &spec(0), &again).run();
+    output.assert_code(0);
+    let said = output.stderr();
+    assert!(said.contains("step 1/2: echo"), "{said}");
     site.assert_nothing_left();
     server.stop();
 }

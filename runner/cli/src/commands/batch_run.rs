@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use capstan_engine::apply::Permission;
-use capstan_engine::run::{Finished, Job, Runner};
-use capstan_engine::sandbox::Engine;
+use capstan_engine::run::{Finished, Job};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{EngineKind, Format, Run};
@@ -95,7 +94,12 @@ async fn in_pods(
     } = *inputs;
     let pods = Pods::open(args, config, environment, Arc::clone(reporter), cancel).await?;
     let tools = Tools::open(config, environment).await?;
-    let jobs = plan(inputs, loaded, reporter, &tools, cancel).await?;
+    let mut jobs = plan(inputs, loaded, reporter, &tools, cancel).await?;
+    reporter.phase(Phase::CheckingCache);
+    for (index, job) in jobs.iter_mut().enumerate() {
+        job.resume = pods.look_up(index, job).map_err(Failed::usage)?;
+    }
+    tell_known(&jobs, reporter.as_ref());
     let finished = pods.run(&jobs).await;
     reporter.phase(Phase::Executed);
     reporter.finish();
@@ -194,15 +198,14 @@ async fn execute(
 
     let runner = Arc::new(workplace.runner(config, !args.no_cache, args.keep_workspaces)?);
     reporter.phase(Phase::CheckingCache);
-    let found = look_up(&runner, &mut jobs).await?;
-    reporter.phase(Phase::CheckedCache {
-        found,
-        to_execute: jobs.len() - found,
-    });
+    for (index, job) in jobs.iter_mut().enumerate() {
+        job.resume = runner.look_up(index, job).await.map_err(Failed::usage)?;
+    }
+    tell_known(&jobs, reporter);
 
     let unknown = jobs
         .iter()
-        .filter(|job| !is_known(job))
+        .filter(|job| job.known().is_none())
         .map(|job| job.task.as_ref());
     tokio::select! {
         () = workplace.prepare_images(unknown, config.platform.as_deref()) => {}
@@ -264,17 +267,11 @@ async fn conclude(
     Ok(exit)
 }
 
-/// Fills in what is known of each job; returns how many are known to the end.
-async fn look_up<E: Engine>(runner: &Runner<E>, jobs: &mut [Job]) -> Result<usize, Failed> {
-    for (index, job) in jobs.iter_mut().enumerate() {
-        job.resume = runner.look_up(index, job).await.map_err(Failed::usage)?;
-    }
-    Ok(jobs.iter().filter(|job| is_known(job)).count())
-}
-
-/// Whether the result of the job's last step is known.
-fn is_known(job: &Job) -> bool {
-    job.resume
-        .as_ref()
-        .is_some_and(|resume| resume.result.step_index + 1 == job.task.steps.len())
+/// How many jobs are known to the end, and how many are left.
+fn tell_known(jobs: &[Job], reporter: &dyn Reporter) {
+    let found = jobs.iter().filter(|job| job.known().is_some()).count();
+    reporter.phase(Phase::CheckedCache {
+        found,
+        to_execute: jobs.len() - found,
+    });
 }

@@ -38,7 +38,7 @@ struct State {
     /// How many bytes were heard of each entry that is listened to, by its number.
     heard: BTreeMap<i64, usize>,
     entries: i64,
-    result: Option<Arc<StepResult>>,
+    results: Vec<Arc<StepResult>>,
     failure: Option<Failure>,
 }
 
@@ -78,9 +78,9 @@ impl Hearing {
         }
     }
 
-    /// The result of the last step that ran.
-    pub(super) fn result(&self) -> Option<Arc<StepResult>> {
-        self.state().result.clone()
+    /// The results of the steps that ran.
+    pub(super) fn take_results(&self) -> Vec<Arc<StepResult>> {
+        std::mem::take(&mut self.state().results)
     }
 
     /// The step that failed, if one has.
@@ -131,7 +131,7 @@ impl Hearing {
                 let result = Arc::new(result);
                 self.reporter
                     .report(self.index, Reported::StepDone { result: &result });
-                state.result = Some(result);
+                state.results.push(result);
             }
             return;
         }

@@ -9,7 +9,11 @@ mod payload;
 use std::sync::Arc;
 use std::time::Instant;
 
-use capstan_engine::run::{Cause, Failure, Finished, Job, Outcome, Reported};
+use capstan_core::result::StepResult;
+use capstan_engine::cache::StepCache;
+use capstan_engine::run::{
+    Cause, Failure, Finished, Job, KnownResults, MountsError, Outcome, Reported, Resume,
+};
 use capstan_executor::client::{Secret, executor_name};
 use capstan_executor::cluster::{ClusterJobs, Home, Memory};
 use capstan_executor::job::Ending;
@@ -27,6 +31,7 @@ use crate::cluster;
 use crate::config::{ClusterConfig, Config, Environment};
 use crate::failure::Failed;
 use crate::report::Reporter;
+use crate::workplace;
 
 /// The queue that jobs of runs are said to be of.
 const QUEUE: &str = "run";
@@ -42,6 +47,10 @@ pub(crate) struct Pods {
     parallel: usize,
     fail_fast: bool,
     payload: payload::Settings,
+    /// Results of steps; `None`: neither read nor written.
+    cache: Option<StepCache>,
+    /// What keys of results say of where steps ran: the runner has plugins and settings of its own.
+    place: String,
     /// What the run remembers while it lasts.
     _memory: TempDir,
 }
@@ -71,6 +80,7 @@ impl Pods {
         }
         // The pod ends by itself before that.
         pods.deadline = pods.deadline.max(config.timeout + pods.start_timeout);
+        let place = format!("pods of {}", pods.image);
         let namespace = cluster.namespace();
         reporter.note(&format!("steps run in pods of the namespace {namespace}"));
         let directory = tempfile::tempdir().map_err(Failed::environment)?;
@@ -92,8 +102,27 @@ impl Pods {
                 run_as_root: config.run_as_root,
                 timeout: config.timeout,
             },
+            cache: (!args.no_cache).then(|| workplace::step_cache(&config.cache_dir)),
+            place,
             _memory: directory,
         })
+    }
+
+    /// Looks for the latest step of a job whose result is known.
+    ///
+    /// # Errors
+    /// When a mounted path is missing or unreadable.
+    pub(crate) fn look_up(&self, index: usize, job: &Job) -> Result<Option<Resume>, MountsError> {
+        let known = self.known(job)?;
+        let dropped = |dropped: Reported<'_>| self.reporter.report(index, dropped);
+        Ok(known.and_then(|known| known.latest(dropped)))
+    }
+
+    fn known(&self, job: &Job) -> Result<Option<KnownResults>, MountsError> {
+        let cache = self.cache.clone();
+        cache
+            .map(|cache| KnownResults::elsewhere(cache, job, &self.place))
+            .transpose()
     }
 
     /// Runs all jobs; what became of each, in their order.
@@ -119,7 +148,18 @@ impl Pods {
     }
 
     async fn run_one(&self, index: usize, job: &Job) -> Outcome {
+        if let Some(result) = job.known() {
+            return Outcome::Done {
+                result: Some(Arc::clone(result)),
+                cached: true,
+            };
+        }
         let failed = |message: String| Outcome::Failed(failure(Cause::Workspace, message));
+        // Before anything runs: what is mounted may change.
+        let known = match self.known(job) {
+            Ok(known) => known,
+            Err(error) => return failed(error.to_string()),
+        };
         let (mut wanted, clone_from) = match payload::of(job, &self.payload) {
             Ok(payload) => payload,
             Err(message) => return failed(message),
@@ -130,6 +170,10 @@ impl Pods {
             token: String::new(),
         };
         self.reporter.report(index, Reported::Started);
+        if let Some(known) = payload::resumed(job) {
+            let start = known.step_index + 1;
+            self.reporter.report(index, Reported::Resumed { start });
+        }
         self.reporter.report(index, Reported::Workspace);
         let redaction = match Redaction::new(&wanted.redacted_values, []) {
             Ok(redaction) => redaction,
@@ -151,17 +195,37 @@ impl Pods {
         if let Err(error) = log.flush().await {
             tracing::debug!(%error, "not all of a log was heard");
         }
+        let results = hearing.take_results();
+        let last = results.last().map(Arc::clone);
+        let cached = last.is_none();
+        let known_before = job.resume.as_ref().map(|known| Arc::clone(&known.result));
+        let result = last.or(known_before);
+        // Of a job that fails, too: the next run goes on from there.
+        self.keep(index, known, results).await;
         match ending {
-            Ending::Complete => Outcome::Done {
-                result: hearing.result(),
-                cached: false,
-            },
+            Ending::Complete => Outcome::Done { result, cached },
             _ if self.stop.is_cancelled() => Outcome::Cancelled,
             Ending::Errored(message) => match hearing.failure() {
                 Some(failure) => Outcome::Failed(failure),
                 None => Outcome::Failed(failure(Cause::Environment, message)),
             },
             Ending::Failed(message) => Outcome::Failed(failure(Cause::Refused, message)),
+        }
+    }
+
+    /// Keeps results for later runs. Not being able to costs time then, but no result now.
+    async fn keep(&self, index: usize, known: Option<KnownResults>, results: Vec<Arc<StepResult>>) {
+        let Some(known) = known else {
+            return;
+        };
+        // Writing waits for the disk.
+        let kept = tokio::task::spawn_blocking(move || {
+            results.iter().try_for_each(|result| known.keep(result))
+        });
+        if let Ok(Err(fault)) = kept.await {
+            let reason = &fault.message;
+            self.reporter
+                .report(index, Reported::CacheGivenUp { reason });
         }
     }
 

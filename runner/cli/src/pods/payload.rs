@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use capstan_core::diff::Encoding;
 use capstan_core::exec_input::ExecInput;
 use capstan_core::redact::MASK;
+use capstan_core::result::StepResult;
 use capstan_engine::run::Job;
 use capstan_protocol::{CliStep, Content, File, Generation};
 
@@ -17,6 +19,9 @@ const FILES: &str = "workspace-files";
 
 /// Most bytes of files that steps mount: a Secret has to hold them.
 const LARGEST: u64 = 16 << 20;
+
+/// Largest diff of a known result that goes along: for a larger one its steps run again.
+const LARGEST_KNOWN: usize = 256 << 10;
 
 /// How workspaces are run.
 pub(super) struct Settings {
@@ -38,10 +43,12 @@ pub(super) fn of(
             task.repository.name
         ));
     };
+    let known = resumed(job).map(|known| serde_json::to_value(known.as_json(Encoding::Base64)));
+    let known = known.transpose().map_err(|error| error.to_string())?;
     let input = ExecInput {
         task: task.as_ref().clone(),
-        cached_step_result_found: false,
-        cached_step_result: None,
+        cached_step_result_found: known.is_some(),
+        cached_step_result: known,
         skipped_steps: BTreeSet::new(),
     };
     let mut files = mounted(job)?;
@@ -75,6 +82,12 @@ pub(super) fn of(
         },
         url,
     ))
+}
+
+/// The known result that a pod goes on from.
+pub(super) fn resumed(job: &Job) -> Option<&StepResult> {
+    let known = job.resume.as_ref().map(|known| known.result.as_ref());
+    known.filter(|known| known.diff.len() <= LARGEST_KNOWN)
 }
 
 fn command(settings: &Settings) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use capstan_core::cache_key::{cache_key, with_plugins};
-use capstan_core::diff::Diff;
+use capstan_core::diff::{Diff, Encoding};
 use capstan_core::result::StepResult;
 use capstan_core::slug::slug;
 use capstan_core::task::Task;
@@ -14,7 +14,8 @@ use serde::de::IgnoredAny;
 use super::mounts::{MountsError, metadata};
 use super::report::Reported;
 use super::{Job, Runner, render};
-use crate::cache::Lookup;
+use crate::cache::{Lookup, StepCache};
+use crate::fault::Fault;
 use crate::sandbox::{Engine, Image};
 
 /// A known result to go on from: the steps up to its `step_index` need not run.
@@ -54,8 +55,18 @@ pub(super) async fn keys<E: Engine>(
     job: &Job,
     fingerprint: Option<&str>,
 ) -> Result<Keys, MountsError> {
+    let (components, known) = components(engine, &job.task).await;
+    keys_with(components, known, job, fingerprint)
+}
+
+/// Those of the first `known` steps, of which some run in `components`.
+fn keys_with(
+    components: BTreeMap<usize, String>,
+    known: usize,
+    job: &Job,
+    fingerprint: Option<&str>,
+) -> Result<Keys, MountsError> {
     let task = &job.task;
-    let (components, known) = components(engine, task).await;
     let environments: Vec<BTreeMap<String, String>> = task
         .steps
         .iter()
@@ -134,6 +145,65 @@ fn decode(bytes: &[u8], step: usize) -> Result<StepResult, String> {
     Ok(result)
 }
 
+/// What a cache has of the results of one job's steps, and is given of them.
+#[derive(Debug)]
+pub struct KnownResults {
+    cache: StepCache,
+    slug: String,
+    keys: Keys,
+}
+
+impl KnownResults {
+    /// For a job whose steps run at another place. What that has a hand in has other keys, by the name of the `place`; and what comes of components has
+    /// none, as it is that place that knows them.
+    ///
+    /// # Errors
+    /// When a mounted path is missing or unreadable: without it there is no key.
+    pub fn elsewhere(cache: StepCache, job: &Job, place: &str) -> Result<Self, MountsError> {
+        let (names, certain) = certain_containers(&job.task);
+        let component = names.iter().find(|(_, name)| is_component(name));
+        let known = component.map_or(certain, |(step, _)| *step);
+        Ok(Self {
+            cache,
+            slug: cache_slug(job),
+            keys: keys_with(BTreeMap::new(), known, job, Some(place))?,
+        })
+    }
+
+    /// The latest result there is. What is none has been removed, and is told.
+    pub fn latest(&self, mut dropped: impl FnMut(Reported<'_>)) -> Option<Resume> {
+        for (step, key) in self.keys.keys.iter().enumerate().rev() {
+            match self.cache.get(&self.slug, key, |bytes| decode(bytes, step)) {
+                Lookup::Hit(result) => {
+                    return Some(Resume {
+                        result: Arc::new(result),
+                    });
+                }
+                Lookup::Miss => {}
+                Lookup::Corrupt { path, reason } => dropped(Reported::CacheEntryDropped {
+                    path: &path,
+                    reason: &reason,
+                }),
+            }
+        }
+        None
+    }
+
+    /// Keeps a result. Writing waits for the disk.
+    ///
+    /// # Errors
+    /// As [`StepCache::put`].
+    pub fn keep(&self, result: &StepResult) -> Result<(), Fault> {
+        match self.keys.get(result.step_index) {
+            Some(key) => {
+                let content = result.to_json(Encoding::Base64);
+                self.cache.put(&self.slug, key, content.as_bytes())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl<E: Engine> Runner<E> {
     /// The key under which the result of `step` of `job` may be kept; `None` if it is not to be kept.
     ///
@@ -153,31 +223,12 @@ impl<E: Engine> Runner<E> {
         let Some(cache) = &self.cache else {
             return Ok(None);
         };
-        let slug = cache_slug(job);
         let fingerprint = self.plugins.fingerprint();
-        for (step, key) in keys(&*self.engine, job, fingerprint)
-            .await?
-            .keys
-            .iter()
-            .enumerate()
-            .rev()
-        {
-            match cache.get(&slug, key, |bytes| decode(bytes, step)) {
-                Lookup::Hit(result) => {
-                    return Ok(Some(Resume {
-                        result: Arc::new(result),
-                    }));
-                }
-                Lookup::Miss => {}
-                Lookup::Corrupt { path, reason } => {
-                    let what = Reported::CacheEntryDropped {
-                        path: &path,
-                        reason: &reason,
-                    };
-                    self.report.report(index, what);
-                }
-            }
-        }
-        Ok(None)
+        let known = KnownResults {
+            cache: cache.clone(),
+            slug: cache_slug(job),
+            keys: keys(&*self.engine, job, fingerprint).await?,
+        };
+        Ok(known.latest(|dropped| self.report.report(index, dropped)))
     }
 }

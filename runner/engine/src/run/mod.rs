@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::duration::go_duration;
 pub use self::event_lines::EventLines;
 pub use self::failure::{Cause, Failure};
-pub use self::lookup::{Resume, certain_containers};
+pub use self::lookup::{KnownResults, Resume, certain_containers};
 pub use self::mounts::{MountsError, metadata as mounts_metadata};
 pub use self::plain::PlainRun;
 pub use self::plugin_report::{PluginReport, Refused};
@@ -181,6 +181,14 @@ pub struct Job {
     pub resume: Option<Resume>,
     /// Steps, from 0, of which somebody else has decided that they do not run. Nothing is told of them.
     pub skip: BTreeSet<usize>,
+}
+
+impl Job {
+    /// The result of its last step, if that is known: then nothing has to run.
+    pub fn known(&self) -> Option<&Arc<StepResult>> {
+        let known = &self.resume.as_ref()?.result;
+        (known.step_index + 1 == self.task.steps.len()).then_some(known)
+    }
 }
 
 /// What became of a job.

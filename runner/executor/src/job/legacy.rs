@@ -191,13 +191,22 @@ pub(super) fn slots(
     let input = exec_input::parse(input).map_err(|error| error.to_string())?;
     let files = workspace_files(surroundings, &flags, settings.data())?;
     let of_steps = settings.of_steps(user(&flags), WORK);
-    of_task(
-        input.task,
-        BTreeSet::new(),
-        files,
-        &of_steps,
-        &settings.repository(),
-    )
+    // These do not run.
+    let known = known(&input)?.map(|result| result.step_index);
+    let steps = 0..input.task.steps.len();
+    let skip = steps.filter(|step| known.is_some_and(|known| *step <= known));
+    let skip = skip.collect();
+    of_task(input.task, skip, files, &of_steps, &settings.repository())
+}
+
+/// The result of the steps so far, if the server has one.
+fn known(input: &ExecInput) -> Result<Option<StepResult>, String> {
+    match (&input.cached_step_result, input.cached_step_result_found) {
+        (Some(value), true) => StepResult::from_json(value.to_string().as_bytes())
+            .map(Some)
+            .map_err(|error| format!("reading cachedStepResult: {error}")),
+        _ => Ok(None),
+    }
 }
 
 /// Who steps run as.
@@ -240,16 +249,9 @@ fn task<S: Engines>(
         ));
     }
     let workspace_files = workspace_files(surroundings, flags, place.data())?;
-    let resume = match (&input.cached_step_result, input.cached_step_result_found) {
-        (Some(value), true) => {
-            let result = StepResult::from_json(value.to_string().as_bytes())
-                .map_err(|error| format!("reading cachedStepResult: {error}"))?;
-            Some(Resume {
-                result: Arc::new(result),
-            })
-        }
-        _ => None,
-    };
+    let resume = known(&input)?.map(|result| Resume {
+        result: Arc::new(result),
+    });
     let mounts = check_mounts(&input.task.steps, &workspace_files, &|path| {
         fs_err::canonicalize(path)
     })

@@ -113,6 +113,29 @@ async fn a_cached_result_is_told_again_where_nothing_is_left_to_do() {
 }
 
 #[tokio::test]
+async fn a_pod_has_no_container_for_what_is_known() {
+    let bench = Bench::new().await;
+    let container = |image: &str| json!({"run": "true", "container": image});
+    let steps = json!([container("acme/known:1"), container("acme/next:1")]);
+    let images = |step_index: Value| {
+        let job = legacy(&bench, &steps, |input| {
+            input["cachedStepResultFound"] = true.into();
+            input["cachedStepResult"] = json!({"stepIndex": step_index, "diff": null});
+        });
+        let settings = Settings {
+            volume: Some("/job".into()),
+            ..Settings::default()
+        };
+        let gates = crate::job::gates(&job, &settings).unwrap();
+        let images = gates.slots().iter().map(|slot| slot.image.clone());
+        images.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(images(0.into()), "acme/next:1");
+    assert_eq!(images(1.into()), "");
+    assert_eq!(images(u32::MAX.into()), "");
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_call_is_told_as_src_does() {
     let bench = Bench::new().await;
     for (flags, said) in [
