@@ -31,7 +31,8 @@ const SET: [&str; 6] = [
     "EXECUTOR_KUBERNETES_NAMESPACE",
 ];
 
-fn deploy() -> PathBuf {
+/// The directory with all of it.
+pub(crate) fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy")
 }
 
@@ -44,7 +45,7 @@ fn job() -> Labels {
     ])
 }
 
-fn is_yaml(name: &str) -> bool {
+pub(crate) fn is_yaml(name: &str) -> bool {
     name.ends_with(".yaml")
 }
 

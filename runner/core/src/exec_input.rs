@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::gojson;
+use crate::result::StepResult;
 use crate::spec::Step;
 use crate::spec::step_json::{boolean, field, list, object, string, text};
 use crate::task::{BatchChange, Repository, Task};
@@ -34,6 +35,9 @@ pub enum ExecInputError {
     /// A value has the wrong type.
     #[error("reading execution input: {0}")]
     Type(String),
+    /// What is said to be a known result is none.
+    #[error("reading cachedStepResult: {0}")]
+    Known(#[source] serde_json::Error),
     /// There is nothing to do.
     #[error("invalid execution, no steps to process")]
     NoSteps,
@@ -50,6 +54,19 @@ pub fn parse(json: &str) -> Result<ExecInput, ExecInputError> {
 }
 
 impl ExecInput {
+    /// The result to resume from, if there is one.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn known(&self) -> Result<Option<StepResult>, ExecInputError> {
+        match (&self.cached_step_result, self.cached_step_result_found) {
+            (Some(value), true) => StepResult::from_json(value.to_string().as_bytes())
+                .map(Some)
+                .map_err(ExecInputError::Known),
+            _ => Ok(None),
+        }
+    }
+
     /// The input as Go-JSON, in the order of keys of the server; what `parse` reads.
     pub fn to_json(&self) -> String {
         let task = &self.task;

@@ -1,4 +1,4 @@
-//! An executor as `examples/deploy/kubernetes` puts it into a cluster. That takes more of a cluster than the stand-in has.
+//! An executor as `examples/deploy` puts it into a cluster, by kustomize and by Helm. That takes more of a cluster than the stand-in has.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::namespace::{EXECUTOR, Namespace};
 use super::site::{Site, variable};
 use crate::executor::native;
-use crate::manifests::helm;
+use crate::manifests::{deploy, helm, is_yaml};
 
 /// What a user of the examples writes: where things are, and who is let through.
 const OVERLAY: &str = "\
@@ -59,7 +59,7 @@ fn the_files_for_kustomize_run_jobs() {
     }
     site.world.write("deploy/kustomization.yaml", text);
     let overlay = site.world.work().join("deploy");
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy/kubernetes");
+    let examples = deploy().join("kubernetes");
     symlink(examples.canonicalize().unwrap(), overlay.join("kubernetes")).unwrap();
     namespace.kubectl(&["apply", "-k", overlay.to_str().unwrap()]);
     assert_runs_jobs(&site, namespace);
@@ -91,8 +91,7 @@ fn the_chart_runs_jobs() {
     let secret = format!("--from-literal=EXECUTOR_FRONTEND_PASSWORD={SECRET}");
     namespace.kubectl(&["create", "secret", "generic", EXECUTOR, &secret]);
     for (name, text) in helm::render(EXECUTOR, namespace.name(), &values) {
-        let is_empty = text.trim().is_empty();
-        if name.ends_with(".yaml") && !is_empty {
+        if is_yaml(&name) && !text.trim().is_empty() {
             let file = site.world.write(Path::new("chart").join(name), text);
             namespace.kubectl(&["apply", "-f", file.to_str().unwrap()]);
         }
@@ -130,10 +129,7 @@ fn assert_runs_jobs(site: &Site, namespace: &Namespace) {
     assert!(refused.contains("disruption budget"), "{refused}");
     evict(site, namespace, &pod).unwrap();
     site.completed(id);
-    let said = site.entry(id, "step.kubernetes.step.0.run").out;
-    let told: Vec<&str> = said.lines().filter(|line| line.contains("at ")).collect();
-    let expected: Vec<String> = (1..=8).map(|at| format!("stdout: at {at}")).collect();
-    assert_eq!(told, expected);
+    site.assert_counted(id, "step.kubernetes.step.0.run", 8);
     site.server.assert_pleased();
 }
 

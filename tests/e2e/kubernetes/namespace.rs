@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use capstan_tests::World;
 use serde_json::{Value, json};
 
+use crate::manifests::deploy;
+
 /// After this long a test gives up on a cluster.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -36,8 +38,8 @@ impl Namespace {
             executor: world.root().join("kubeconfig"),
         };
         for file in EXAMPLES {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy/kubernetes");
-            let manifest = std::fs::read_to_string(path.join(file)).unwrap();
+            let path = deploy().join("kubernetes").join(file);
+            let manifest = std::fs::read_to_string(path).unwrap();
             let name = &namespace.name;
             let manifest = manifest
                 .replace("namespace: capstan\n", &format!("namespace: {name}\n"))

@@ -148,6 +148,15 @@ impl Site {
             });
     }
 
+    /// Asserts that a step that says `at` one number after another, from 1 to `last`, is told to have said each once, and in turn.
+    #[track_caller]
+    pub(crate) fn assert_counted(&self, id: i64, key: &str, last: u32) {
+        let said = self.entry(id, key).out;
+        let lines: Vec<&str> = said.lines().filter(|line| line.contains("at ")).collect();
+        let expected: Vec<String> = (1..=last).map(|at| format!("stdout: at {at}")).collect();
+        assert_eq!(lines, expected);
+    }
+
     /// Serves git repositories of the working directory, as pods reach them.
     pub(crate) fn repositories(&self) -> HttpServer {
         let host = variable("CAPSTAN_TEST_ADDRESS");

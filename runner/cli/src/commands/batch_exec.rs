@@ -9,7 +9,6 @@ use capstan_core::diff::Encoding;
 use capstan_core::exec_flags::FLAGS;
 use capstan_core::exec_input::{self, ExecInput};
 use capstan_core::go_flags::{self, Parsed};
-use capstan_core::result::StepResult;
 use capstan_core::spec::check_mounts;
 use capstan_engine::repository;
 use capstan_engine::run::{Base, Job, Outcome, Resume, go_duration};
@@ -139,16 +138,10 @@ async fn run_task(
     )
     .await?;
     origin.name.clone_from(&input.task.repository.name);
-    let resume = match (&input.cached_step_result, input.cached_step_result_found) {
-        (Some(value), true) => {
-            let result = StepResult::from_json(value.to_string().as_bytes())
-                .map_err(|error| Failed::run(format!("reading cachedStepResult: {error}")))?;
-            Some(Resume {
-                result: Arc::new(result),
-            })
-        }
-        _ => None,
-    };
+    let known = input.known().map_err(Failed::run)?;
+    let resume = known.map(|result| Resume {
+        result: Arc::new(result),
+    });
     let mounts = check_mounts(&input.task.steps, &arguments.workspace_files, &|path| {
         fs_err::canonicalize(path)
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use capstan_engine::apply::Permission;
-use capstan_engine::run::{Finished, Job};
+use capstan_engine::run::{Finished, Job, MountsError, Resume};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{EngineKind, Format, Run};
@@ -95,11 +95,10 @@ async fn in_pods(
     let pods = Pods::open(args, config, environment, Arc::clone(reporter), cancel).await?;
     let tools = Tools::open(config, environment).await?;
     let mut jobs = plan(inputs, loaded, reporter, &tools, cancel).await?;
-    reporter.phase(Phase::CheckingCache);
-    for (index, job) in jobs.iter_mut().enumerate() {
-        job.resume = pods.look_up(index, job).map_err(Failed::usage)?;
-    }
-    tell_known(&jobs, reporter.as_ref());
+    look_up(&mut jobs, reporter.as_ref(), async |index, job| {
+        pods.look_up(index, job)
+    })
+    .await?;
     let finished = pods.run(&jobs).await;
     reporter.phase(Phase::Executed);
     reporter.finish();
@@ -197,11 +196,10 @@ async fn execute(
     let mut jobs = plan(inputs, loaded, &workplace.reporter, tools, cancel).await?;
 
     let runner = Arc::new(workplace.runner(config, !args.no_cache, args.keep_workspaces)?);
-    reporter.phase(Phase::CheckingCache);
-    for (index, job) in jobs.iter_mut().enumerate() {
-        job.resume = runner.look_up(index, job).await.map_err(Failed::usage)?;
-    }
-    tell_known(&jobs, reporter);
+    look_up(&mut jobs, reporter, async |index, job| {
+        runner.look_up(index, job).await
+    })
+    .await?;
 
     let unknown = jobs
         .iter()
@@ -267,11 +265,20 @@ async fn conclude(
     Ok(exit)
 }
 
-/// How many jobs are known to the end, and how many are left.
-fn tell_known(jobs: &[Job], reporter: &dyn Reporter) {
+/// Fills in what is `known` of each job, and tells how many are known to the end.
+async fn look_up(
+    jobs: &mut [Job],
+    reporter: &dyn Reporter,
+    known: impl AsyncFn(usize, &Job) -> Result<Option<Resume>, MountsError>,
+) -> Result<(), Failed> {
+    reporter.phase(Phase::CheckingCache);
+    for (index, job) in jobs.iter_mut().enumerate() {
+        job.resume = known(index, job).await.map_err(Failed::usage)?;
+    }
     let found = jobs.iter().filter(|job| job.known().is_some()).count();
     reporter.phase(Phase::CheckedCache {
         found,
         to_execute: jobs.len() - found,
     });
+    Ok(())
 }

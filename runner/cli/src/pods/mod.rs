@@ -196,10 +196,9 @@ impl Pods {
             tracing::debug!(%error, "not all of a log was heard");
         }
         let results = hearing.take_results();
-        let last = results.last().map(Arc::clone);
-        let cached = last.is_none();
-        let known_before = job.resume.as_ref().map(|known| Arc::clone(&known.result));
-        let result = last.or(known_before);
+        let cached = results.is_empty();
+        let resumed = job.resume.as_ref().map(|known| &known.result);
+        let result = results.last().or(resumed).map(Arc::clone);
         // Of a job that fails, too: the next run goes on from there.
         self.keep(index, known, results).await;
         match ending {

@@ -145,6 +145,19 @@ fn decode(bytes: &[u8], step: usize) -> Result<StepResult, String> {
     Ok(result)
 }
 
+/// Keeps a result as [`decode`] reads it. Writing waits for the disk.
+///
+/// # Errors
+/// As [`StepCache::put`].
+pub(super) fn keep(
+    cache: &StepCache,
+    slug: &str,
+    key: &str,
+    result: &StepResult,
+) -> Result<(), Fault> {
+    cache.put(slug, key, result.to_json(Encoding::Base64).as_bytes())
+}
+
 /// What a cache has of the results of one job's steps, and is given of them.
 #[derive(Debug)]
 pub struct KnownResults {
@@ -195,10 +208,7 @@ impl KnownResults {
     /// As [`StepCache::put`].
     pub fn keep(&self, result: &StepResult) -> Result<(), Fault> {
         match self.keys.get(result.step_index) {
-            Some(key) => {
-                let content = result.to_json(Encoding::Base64);
-                self.cache.put(&self.slug, key, content.as_bytes())
-            }
+            Some(key) => keep(&self.cache, &self.slug, key, result),
             None => Ok(()),
         }
     }

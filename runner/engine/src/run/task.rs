@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use capstan_core::changed_files::ChangedFiles;
-use capstan_core::diff::{Diff, Encoding};
+use capstan_core::diff::Diff;
 use capstan_core::plugin::Hook;
 use capstan_core::result::StepResult;
 use capstan_core::spec::Step;
@@ -386,9 +386,7 @@ impl<E: Engine> Progress<'_, E> {
         };
         let (slug, key) = (lookup::cache_slug(self.job), key.clone());
         // Writing waits for the disk.
-        let put = tokio::task::spawn_blocking(move || {
-            cache.put(&slug, &key, kept.to_json(Encoding::Base64).as_bytes())
-        });
+        let put = tokio::task::spawn_blocking(move || lookup::keep(&cache, &slug, &key, &kept));
         let put = put.await;
         if let Err(fault) = put.unwrap_or_else(|error| Err(Fault::workspace(error.to_string()))) {
             let reason = &fault.message;

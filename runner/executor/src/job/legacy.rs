@@ -191,22 +191,11 @@ pub(super) fn slots(
     let input = exec_input::parse(input).map_err(|error| error.to_string())?;
     let files = workspace_files(surroundings, &flags, settings.data())?;
     let of_steps = settings.of_steps(user(&flags), WORK);
-    // These do not run.
-    let known = known(&input)?.map(|result| result.step_index);
-    let steps = 0..input.task.steps.len();
-    let skip = steps.filter(|step| known.is_some_and(|known| *step <= known));
-    let skip = skip.collect();
+    let known = input.known().map_err(|error| error.to_string())?;
+    let first = known.map_or(0, |known| known.step_index.saturating_add(1));
+    // Those before do not run.
+    let skip = (0..first.min(input.task.steps.len())).collect();
     of_task(input.task, skip, files, &of_steps, &settings.repository())
-}
-
-/// The result of the steps so far, if the server has one.
-fn known(input: &ExecInput) -> Result<Option<StepResult>, String> {
-    match (&input.cached_step_result, input.cached_step_result_found) {
-        (Some(value), true) => StepResult::from_json(value.to_string().as_bytes())
-            .map(Some)
-            .map_err(|error| format!("reading cachedStepResult: {error}")),
-        _ => Ok(None),
-    }
 }
 
 /// Who steps run as.
@@ -249,7 +238,8 @@ fn task<S: Engines>(
         ));
     }
     let workspace_files = workspace_files(surroundings, flags, place.data())?;
-    let resume = known(&input)?.map(|result| Resume {
+    let known = input.known().map_err(|error| error.to_string())?;
+    let resume = known.map(|result| Resume {
         result: Arc::new(result),
     });
     let mounts = check_mounts(&input.task.steps, &workspace_files, &|path| {

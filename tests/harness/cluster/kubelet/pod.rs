@@ -28,8 +28,6 @@ pub(super) struct Worker {
     uid: String,
     directory: PathBuf,
     volumes: Option<Volumes>,
-    /// Whether its init containers have succeeded.
-    is_initialized: bool,
     /// Volumes are not to be tried again before.
     mount_at: Instant,
     pub(super) containers: Vec<Container>,
@@ -58,7 +56,6 @@ impl Worker {
             name: store::name(pod).to_owned(),
             uid,
             volumes: None,
-            is_initialized: false,
             mount_at: Instant::now(),
             containers,
             measured: Instant::now(),
@@ -159,8 +156,7 @@ impl Worker {
         for index in 0..self.containers.len() {
             let volumes = self.volumes.as_mut().expect("they are set up by now");
             let container = &mut self.containers[index];
-            if !container.is_init && !self.is_initialized {
-                self.is_initialized = true;
+            if !container.is_init {
                 volumes.show(pod);
             }
             if container.is_waiting() && container.is_due() {

@@ -15,8 +15,8 @@ use crate::privilege::as_root;
 
 pub(super) struct Volumes {
     all: BTreeMap<String, Volume>,
-    /// The files that mounts show, and what they were when they could first be shown.
-    shown: BTreeMap<PathBuf, String>,
+    /// The files that mounts show, and what they were when they could first be shown; `None`: they cannot be yet.
+    shown: Option<BTreeMap<PathBuf, String>>,
 }
 
 struct Volume {
@@ -77,7 +77,7 @@ impl Volumes {
         }
         Ok(Self {
             all: volumes,
-            shown: BTreeMap::new(),
+            shown: None,
         })
     }
 
@@ -88,6 +88,9 @@ impl Volumes {
 
     /// From now on it may be looked up what the mounts of containers show. A node does so before it starts each, so a file must stay the one that it is.
     pub(super) fn show(&mut self, pod: &Value) {
+        if self.shown.is_some() {
+            return;
+        }
         let containers = list(&pod["spec"]["containers"]);
         let mounts = containers.flat_map(|container| list(&container["volumeMounts"]));
         let paths: Vec<PathBuf> = mounts
@@ -97,13 +100,16 @@ impl Volumes {
                 Some(volume.path.join(sub))
             })
             .collect();
-        self.shown = files(paths.iter());
+        self.shown = Some(files(paths.iter()));
     }
 
     /// The files that mounts show, and that have become others.
     pub(super) fn replaced(&self) -> Vec<&PathBuf> {
-        let now = files(self.shown.keys());
-        let all = self.shown.iter();
+        let Some(shown) = &self.shown else {
+            return Vec::new();
+        };
+        let now = files(shown.keys());
+        let all = shown.iter();
         all.filter(|(path, was)| now.get(*path) != Some(was))
             .map(|(path, _)| path)
             .collect()
