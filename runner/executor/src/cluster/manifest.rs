@@ -305,40 +305,43 @@ impl Manifest<'_> {
 
     /// Everything that the runner writes is on the volume.
     fn environment(&self) -> Vec<core::EnvVar> {
-        let mut all = self.settings.environment.clone();
+        let plain = |name: &str, value: String| core::EnvVar {
+            name: name.to_owned(),
+            value: Some(value),
+            value_from: None,
+        };
+        // More may look at pods than at Secrets.
+        let secret = |name: &str| core::EnvVar {
+            name: name.to_owned(),
+            value: None,
+            value_from: Some(core::EnvVarSource {
+                secret_key_ref: Some(core::SecretKeySelector {
+                    name: self.name.to_owned(),
+                    key: name.to_owned(),
+                    optional: None,
+                }),
+                ..core::EnvVarSource::default()
+            }),
+        };
+        let given = self.settings.environment.iter();
+        let given = given.map(|(name, value)| match has_credentials(value) {
+            true => (name.as_str(), secret(name)),
+            false => (name.as_str(), plain(name, value.clone())),
+        });
+        let mut all: BTreeMap<&str, core::EnvVar> = given.collect();
         for (name, directory) in [
             ("HOME", ""),
             ("TMPDIR", "/tmp"),
             ("CAPSTAN_STATE_DIR", "/state"),
             ("CAPSTAN_CACHE_DIR", "/cache"),
         ] {
-            all.insert(name.to_owned(), format!("{VOLUME}{directory}"));
+            all.insert(name, plain(name, format!("{VOLUME}{directory}")));
         }
         if let Some(file) = &self.settings.authorities {
-            all.insert("SSL_CERT_FILE".to_owned(), file.clone());
+            let name = "SSL_CERT_FILE";
+            all.insert(name, plain(name, file.clone()));
         }
-        let all = all.into_iter();
-        all.map(|(name, value)| match has_credentials(&value) {
-            false => core::EnvVar {
-                name,
-                value: Some(value),
-                value_from: None,
-            },
-            // More may look at pods than at Secrets.
-            true => core::EnvVar {
-                value: None,
-                value_from: Some(core::EnvVarSource {
-                    secret_key_ref: Some(core::SecretKeySelector {
-                        name: self.name.to_owned(),
-                        key: name.clone(),
-                        optional: None,
-                    }),
-                    ..core::EnvVarSource::default()
-                }),
-                name,
-            },
-        })
-        .collect()
+        all.into_values().collect()
     }
 
     fn step(&self, index: usize, slot: &Slot) -> core::Container {

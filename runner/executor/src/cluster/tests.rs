@@ -624,6 +624,18 @@ fn the_manifest_of_a_plain_job() {
     insta::assert_snapshot!(manifest(&PodSettings::new("acme/capstan:1".to_owned())));
 }
 
+/// Only what the operator gives is in the Secret, so nothing else may be taken from there.
+#[test]
+fn a_path_that_looks_like_a_password_stays_one() {
+    let settings = PodSettings {
+        authorities: Some("/etc/ca@site/ca.pem".to_owned()),
+        ..PodSettings::new("acme/capstan:1".to_owned())
+    };
+    let manifest = manifest(&settings);
+    assert!(manifest.contains("/etc/ca@site/ca.pem"), "{manifest}");
+    assert!(!manifest.contains("secretKeyRef"), "{manifest}");
+}
+
 #[test]
 fn the_manifest_of_a_job_that_is_told_much() {
     use super::settings::{Placement, Resources, Storage, affinity, json, quantity};
